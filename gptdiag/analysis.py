@@ -1,0 +1,153 @@
+"""Run every detector on every run. The only thing a renderer sees is the `Analysis` made here."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gptdiag import __version__
+from gptdiag.context import Context, complete
+from gptdiag.errors import NotEnough
+from gptdiag.finding import SEVERITIES, Clear, Finding, Outcome
+from gptdiag.reader import read_all
+from gptdiag.registry import Detector, formats
+from gptdiag.run import Run
+from gptdiag.settings import Settings
+from gptdiag.summary import Summary, summarise
+
+# What a log has to show for a need to be met: (where it is told, what to log).
+NEEDS = {
+    "steps.loss": "training losses",
+    "steps.wall_ms": "step times",
+    "steps.mfu_ema_pct": "a printed MFU",
+    "evals.val_loss": "validation losses",
+    "evals.train_loss": "training losses of evaluations",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The runs, their figures, and what became of each detector on each run."""
+
+    runs: tuple[Run, ...]
+    summaries: tuple[Summary, ...]
+    outcomes: tuple[Outcome, ...]  # one per run and detector, run by run, by code
+    suppressed: tuple[Finding, ...] = ()
+    version: str = __version__
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return all findings, the most severe first, then by code and run."""
+        found = [f for outcome in self.outcomes for f in outcome.findings]
+        return tuple(sorted(found, key=lambda f: (-SEVERITIES.index(f.severity), f.code, f.run)))
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Return the outcomes of detectors that crashed."""
+        return tuple(o for o in self.outcomes if o.status == "failed")
+
+    def of_run(self, index: int) -> tuple[Outcome, ...]:
+        """Return the outcomes on one run, by code."""
+        return tuple(o for o in self.outcomes if o.run == index)
+
+    def reaches(self, severity: str) -> bool:
+        """Return whether any finding is at or above a severity; never for "never"."""
+        if severity == "never":
+            return False
+        limit = SEVERITIES.index(severity)
+        return any(SEVERITIES.index(f.severity) >= limit for f in self.findings)
+
+
+def read_and_analyse(
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    format: str | None = None,
+    context: Context | None = None,
+    settings: Settings | None = None,
+) -> Analysis:
+    """Read every source and analyse every run in it, in the order given.
+
+    Raises:
+        GptdiagError: a source, setting or added fact cannot be used.
+    """
+    runs = [run for source in sources for run in read_all(source, format)]
+    return analyse_runs(runs, context=context, settings=settings)
+
+
+def analyse_runs(
+    runs: Sequence[Run], *, context: Context | None = None, settings: Settings | None = None
+) -> Analysis:
+    """Analyse runs that were read before."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # A log can hold any number; what overflows ends as NaN and is told, not printed by numpy.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return _analyse(runs, context or Context(), settings or Settings())
+
+
+def _analyse(runs: Sequence[Run], context: Context, settings: Settings) -> Analysis:
+    known = formats()
+    completed = tuple(
+        complete(run, context, known[run.format].defaults if run.format in known else {})
+        for run in runs
+    )
+    chosen = settings.chosen()
+    outcomes: list[Outcome] = []
+    suppressed: list[Finding] = []
+    for index, run in enumerate(completed):
+        for detector in chosen:
+            outcome = replace(_look(run, detector, settings), run=index)
+            kept, hidden = _divide(outcome, detector, settings)
+            outcomes.append(kept)
+            suppressed += hidden
+    summaries = tuple(summarise(run) for run in completed)
+    return Analysis(completed, summaries, tuple(outcomes), tuple(suppressed))
+
+
+def _look(run: Run, detector: Detector, settings: Settings) -> Outcome:
+    """Return the outcome of one detector on one run, whatever happens in it."""
+    code, name = detector.code, detector.name
+    missing = [need for need in detector.needs if not any(_has(run, n) for n in need.split("|"))]
+    if missing:
+        what = " and ".join(" or ".join(NEEDS.get(n, n) for n in m.split("|")) for m in missing)
+        return Outcome(code, name, "skipped", why=f"the log has no {what}")
+    try:
+        result = detector.detect(run, settings.options_for(detector))
+    except NotEnough as error:
+        return Outcome(code, name, "skipped", why=str(error))
+    except Exception as error:  # one broken detector must not take the others' report along
+        trace = traceback.format_exc()
+        return Outcome(
+            code, name, "failed", why=f"it crashed: {type(error).__name__}: {error}", trace=trace
+        )
+    if isinstance(result, Clear):
+        return Outcome(code, name, "clear", why=result.why)
+    findings = [result] if isinstance(result, Finding) else list(result)
+    return Outcome(code, name, "found" if findings else "clear", tuple(findings))
+
+
+def _has(run: Run, need: str) -> bool:
+    """Return whether a run has any value of a need such as "steps.loss"."""
+    table_name, _, column = need.partition(".")
+    table = run.steps if table_name == "steps" else run.evals
+    there = table.has(column)
+    return bool(np.any(there))
+
+
+def _divide(
+    outcome: Outcome, detector: Detector, settings: Settings
+) -> tuple[Outcome, list[Finding]]:
+    """Stamp code and run on the findings, and take out those the settings suppress."""
+    stamped = [
+        replace(f, code=outcome.code, name=outcome.detector, run=outcome.run)
+        for f in outcome.findings
+    ]
+    hidden = [f for f in stamped if settings.suppressed(f, detector)]
+    kept = tuple(f for f in stamped if f not in hidden)
+    if hidden and not kept:
+        return replace(outcome, status="skipped", findings=(), why="suppressed on request"), hidden
+    return replace(outcome, findings=kept), hidden

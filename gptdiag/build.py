@@ -1,0 +1,232 @@
+"""Records to runs: collect rows as they come, then tell processes, resumes and runs apart.
+
+The builder only appends; all deciding happens in `build()`, on whole columns. So feeding a log in
+two chunks gives the same runs as feeding it at once, and a growing log can be built again and
+again.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter, itemgetter
+from typing import TypeVar
+
+import numpy as np
+
+from gptdiag.record import MAX_QUOTED, Problem, Record, Rows, Value
+from gptdiag.registry import Format
+from gptdiag.run import Event, Ints, LineCount, Part, Run, Segment, SourceText, Table, empty_table
+from gptdiag.segments import Arrived, Span, split_into_runs
+
+Item = TypeVar("Item")
+
+MAX_EVENTS = 100_000  # a log made of nothing but "saving checkpoint" must not fill the memory
+
+
+MISSING = -sys.float_info.max  # stands for "not printed"; NaN means that the run logged NaN
+
+
+class _Pile:
+    """Rows of one kind as they arrive. Columns come and go within a log."""
+
+    def __init__(self) -> None:
+        self.step = array("q")
+        self.line = array("q")
+        self.rank = array("q")
+        self.columns: dict[str, array[float]] = {}
+        self._last: Mapping[str, Value] = {}
+
+    def add(self, record: Record) -> None:
+        """Append a row; a second record of the same step with other columns completes the last."""
+        _, line, step, values, time_s, rank = record
+        row = len(self.step) - 1
+        if row >= 0 and self.step[row] == step and self._completes(row, record):
+            values = {**self._last, **values}
+            columns = record.values
+        else:
+            row += 1
+            self.step.append(step or 0)
+            self.line.append(line)
+            self.rank.append(rank)
+            columns = values
+        self._last = values
+        for name, value in columns.items():
+            self._put(name, row, value)  # type: ignore[arg-type]
+        if time_s is not None and "time_s" not in columns:
+            self._put("time_s", row, time_s)
+
+    def extend(self, rows: Rows) -> None:
+        """Append many rows that all have the same columns."""
+        n, begun = len(rows.step), len(self.step)
+        self.step.frombytes(rows.step.tobytes())
+        self.line.frombytes(rows.line.tobytes())
+        self.rank.frombytes(bytes(8 * n))
+        for name, values in rows.columns.items():
+            column = self.columns.setdefault(name, array("d"))
+            column.extend([MISSING] * (begun - len(column)))
+            column.frombytes(values.tobytes())
+        self._last = dict.fromkeys(rows.columns)
+
+    def _completes(self, row: int, record: Record) -> bool:
+        return self.rank[row] == record.rank and self._last.keys().isdisjoint(record.values)
+
+    def _put(self, name: str, row: int, value: float) -> None:
+        column = self.columns.get(name)
+        if column is None:
+            column = self.columns[name] = array("d")
+        if len(column) < row:
+            column.extend([MISSING] * (row - len(column)))
+        if len(column) == row:
+            column.append(value)
+
+    def table(self) -> Table:
+        """Return all rows as columns, in order of arrival; their segments are not known yet."""
+        n = len(self.step)
+        columns, present = {}, {}
+        for name, column in self.columns.items():
+            dense = np.full(n, MISSING)
+            dense[: len(column)] = np.frombuffer(column, dtype=np.float64)
+            there = dense != MISSING
+            columns[name], present[name] = np.where(there, dense, np.nan), there
+        step, line = (np.array(a, dtype=np.int64) for a in (self.step, self.line))
+        return Table(step, line, np.zeros(n, dtype=np.int64), columns, present)
+
+
+class RunBuilder:
+    """Takes records and problems in the order of the log; `build` makes runs of them."""
+
+    def __init__(self, format: Format) -> None:
+        self.format = format
+        self.steps = _Pile()
+        self.evals = _Pile()
+        self.events: list[Event] = []
+        self.settings: list[tuple[str, int, Mapping[str, Value]]] = []
+        self.problems: list[Problem] = []
+        self.read_lines = array("q")
+
+    def add(self, item: Record | Rows | Problem) -> None:
+        """Add one record or problem, or many records at once."""
+        if isinstance(item, Problem):
+            self.problems.append(item)
+            return
+        if isinstance(item, Rows):
+            self.read_lines.frombytes(item.line.tobytes())
+            self.steps.extend(item)
+            return
+        if not self.read_lines or self.read_lines[-1] != item.line:
+            self.read_lines.append(item.line)
+        if item.kind == "step":
+            self.steps.add(item)
+        elif item.kind == "eval":
+            self.evals.add(item)
+        elif item.kind == "event":
+            if len(self.events) < MAX_EVENTS:
+                name, text = str(item.values["name"]), str(item.values.get("text", ""))
+                self.events.append(Event(name, item.line, item.step, text))
+        else:
+            self.settings.append((item.kind, item.line, item.values))
+
+    def add_all(self, items: Iterable[Record | Rows | Problem]) -> None:
+        """Add many records and problems."""
+        for item in items:
+            self.add(item)
+
+    def build(self, text: SourceText) -> tuple[Run, ...]:
+        """Return the runs found so far, at least one, in the order of the log."""
+        steps, evals = self.steps.table(), self.evals.table()
+        cut = _cut_off(steps, text)
+        if cut:
+            steps = steps.where(slice(0, -1))
+        ranks = [np.array(pile.rank, dtype=np.int64) for pile in (self.steps, self.evals)]
+        rows = Arrived(steps, evals, ranks[0][: len(steps)], ranks[1], tuple(self.events))
+        spans = split_into_runs(rows, total_lines=len(text.lines))
+        # A format may read regular lines together and so yield a little out of order.
+        self.events.sort(key=attrgetter("line"))
+        self.settings.sort(key=itemgetter(1))
+        problems = sorted([*self.problems, cut] if cut else self.problems)
+        return tuple(self._run(text, span, rows, problems) for span in spans)
+
+    def _run(self, text: SourceText, span: Span, rows: Arrived, found: Sequence[Problem]) -> Run:
+        part = span.part
+        config: dict[str, Value] = {}
+        system: dict[str, Value] = {}
+        origins: dict[str, str] = {}
+        for kind, line, values in _within(self.settings, part, key=itemgetter(1)):
+            (config if kind == "config" else system).update(values)
+            origins.update(dict.fromkeys(values, f"line {line}"))
+        problems = tuple(_within(found, part, key=attrgetter("line")))
+        steps, old_steps = _latest(rows.steps, span.step_rows, span.step_segments)
+        evals, old_evals = _latest(rows.evals, span.eval_rows, span.eval_segments)
+        return Run(
+            source=text.name,
+            format=self.format.name,
+            config=config,
+            system=system,
+            steps=steps,
+            evals=evals,
+            events=tuple(_within(self.events, part, key=attrgetter("line"))),
+            segments=_measured(span.segments, steps),
+            problems=problems,
+            lines=self._count(part, problems),
+            part=part,
+            replaced_steps=old_steps,
+            replaced_evals=old_evals,
+            duplicates=span.duplicates,
+            ranks=span.ranks,
+            origins=origins,
+            flags=self.format.flags,
+            text=text,
+        )
+
+    def _count(self, part: Part, problems: tuple[Problem, ...]) -> LineCount:
+        read = np.frombuffer(self.read_lines, dtype=np.int64) if self.read_lines else np.zeros(0)
+        bad = len({p.line for p in problems})
+        good = int(np.count_nonzero((read >= part.first_line) & (read <= part.last_line)))
+        good -= bool(problems) and len(read) > 0 and problems[-1].line == read[-1]
+        total = part.last_line - part.first_line + 1
+        return LineCount(total, good, total - good - bad, bad)
+
+
+def _cut_off(steps: Table, text: SourceText) -> Problem | None:
+    """Return a problem if the log stops in the middle of its last step line.
+
+    Without a line ending and with fewer fields than the step before, its last number may be cut
+    too.
+    """
+    if len(steps) < 2 or not text.unfinished or steps.line[-1] != len(text.lines):
+        return None
+    had, has = (sum(bool(there[k]) for there in steps.present.values()) for k in (-2, -1))
+    if has >= had:
+        return None
+    return Problem(int(steps.line[-1]), text.lines[-1][:MAX_QUOTED], "the log stops in mid-line")
+
+
+def _within(items: Sequence[Item], part: Part, key: Callable[[Item], int]) -> Sequence[Item]:
+    """Return the items whose line lies in the part; items come in the order of the log."""
+    first = bisect_left(items, part.first_line, key=key)
+    return items[first : bisect_right(items, part.last_line, key=key)]
+
+
+def _latest(table: Table, rows: Ints, segment: Ints) -> tuple[Table, Table]:
+    """Split rows into the trajectory that counts, by step, and what a later segment ran again."""
+    if not len(rows):
+        return empty_table(), empty_table()
+    chosen = replace(table.where(rows), segment=segment)
+    chosen = chosen.where(np.lexsort((chosen.line, chosen.step, chosen.segment)))
+    numbers, first = np.unique(chosen.segment, return_index=True)
+    cutoff = np.full(len(numbers), np.iinfo(np.int64).max)  # the first step of any later segment
+    cutoff[:-1] = np.minimum.accumulate(chosen.step[first][::-1])[::-1][1:]
+    keep = chosen.step < cutoff[np.searchsorted(numbers, chosen.segment)]
+    keep[:-1] &= (chosen.step[1:] != chosen.step[:-1]) | ~keep[1:]
+    return chosen.where(keep), chosen.where(~keep)
+
+
+def _measured(segments: tuple[Segment, ...], steps: Table) -> tuple[Segment, ...]:
+    """Return the segments with the last step of each that counts, where step rows say so."""
+    numbers, from_end = np.unique(steps.segment[::-1], return_index=True)
+    last = dict(zip(numbers.tolist(), steps.step[::-1][from_end].tolist(), strict=True))
+    return tuple(replace(s, last_step=last.get(i, s.last_step)) for i, s in enumerate(segments))

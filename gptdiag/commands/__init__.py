@@ -1,0 +1,1 @@
+"""Commands, one file each: arguments and messages for the user only."""

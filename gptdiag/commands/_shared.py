@@ -1,0 +1,101 @@
+"""What several commands do alike: read sources, write output, complain on stderr."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from gptdiag.errors import InputError, OutputError
+from gptdiag.reader import find_logs, read_all
+from gptdiag.report.safe_text import safe
+from gptdiag.run import Run
+
+format_option = click.option(
+    "--format", metavar="NAME", help="Format of the logs; recognised if not given."
+)
+
+
+def complain(message: str) -> None:
+    """Say something about gptdiag itself, on stderr."""
+    click.echo(f"gptdiag: {safe(message)}", err=True)
+
+
+def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run], int]:
+    """Return the runs of all sources, and how many named sources could not be read.
+
+    What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
+
+    Raises:
+        InputError: nothing at all could be read.
+    """
+    runs: list[Run] = []
+    errors: list[InputError] = []
+    for source in sources:
+        if source != "-" and os.path.isdir(source):
+            runs += _read_folder(source, format)
+            continue
+        try:
+            runs += read_all(source, format)
+        except InputError as error:
+            errors.append(error)
+    if not runs:
+        for earlier in errors[:-1]:
+            complain(str(earlier))
+        raise errors[-1]
+    for failed in errors:
+        complain(f"{failed} ({failed.hint})" if failed.hint else str(failed))
+    return runs, len(errors)
+
+
+def _read_folder(folder: str, format: str | None) -> list[Run]:
+    runs: list[Run] = []
+    passed = 0
+    for path in find_logs(folder):
+        try:
+            runs += read_all(path, format)
+        except InputError:
+            passed += 1
+    if not runs:
+        raise InputError(
+            f"{folder}: no file in this folder is a log gptdiag can read",
+            "`gptdiag formats` lists what can be read",
+        )
+    if passed:
+        complain(f"{folder}: {passed} of its files are no logs gptdiag can read")
+    return runs
+
+
+def write_output(text: str, path: str | None, force: bool) -> None:
+    """Write text to a file, or to standard output if there is no path.
+
+    Raises:
+        OutputError: the file exists and `force` is not set, or it cannot be written.
+    """
+    if path is None:
+        click.echo(text)
+        return
+    write_bytes((text.rstrip("\n") + "\n").encode("utf-8", errors="replace"), path, force)
+
+
+def write_bytes(data: bytes, path: str, force: bool) -> None:
+    """Write a file whole or not at all; see `write_output`."""
+    target = Path(path)
+    if target.exists() and not force:
+        raise OutputError(
+            f"{path} exists already", "choose another name, or overwrite it with --force"
+        )
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=".gptdiag-", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(data)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error

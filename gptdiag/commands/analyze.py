@@ -1,0 +1,107 @@
+"""`gptdiag analyze`: the main job."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Any
+
+import click
+
+from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.commands._shared import complain, format_option, read_sources, write_output
+from gptdiag.context import Context
+from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError
+from gptdiag.settings import make_settings
+
+
+@click.command("analyze", short_help="Say how a training run is.")
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@format_option
+@click.option(
+    "--report",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="Kind of report.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the report to a file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.option(
+    "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
+)
+@click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
+@click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
+@click.option("--dataset-tokens", type=int, metavar="N", help="Tokens in the training data.")
+@click.option(
+    "--select", multiple=True, metavar="CODES", help="Only these detectors (GD301, GD3, name)."
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODES", help="Suppress findings of these detectors."
+)
+@click.option(
+    "--set",
+    "set_options",
+    multiple=True,
+    metavar="CODE.OPTION=VALUE",
+    help="Change an option of a detector.",
+)
+@click.option(
+    "--min-confidence",
+    default="low",
+    show_default=True,
+    metavar="C",
+    help="Suppress findings below: low, medium, high.",
+)
+@click.option("--preview", is_flag=True, help="Also run detectors that are still in preview.")
+@click.option(
+    "--fail-on",
+    default="never",
+    show_default=True,
+    metavar="SEVERITY",
+    help="Exit with 1 on findings at or above: note, warning, error.",
+)
+@click.pass_obj
+def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> int:
+    """Say how the training runs in the LOGs are, with evidence, causes and what to change.
+
+    LOG is a file, a compressed file (.gz, .zst), a folder of logs, or - for standard input.
+    """
+    settings = make_settings(
+        select=given["select"],
+        ignore=given["ignore"],
+        set_options=given["set_options"],
+        min_confidence=given["min_confidence"],
+        preview=given["preview"],
+        fail_on=given["fail_on"],
+    )
+    context = Context(given["config"], given["gpu"], given["peak_tflops"], given["dataset_tokens"])
+    context.check()
+    runs, unreadable = read_sources(logs, given["format"])
+    analysis = analyse_runs(runs, context=context, settings=settings)
+    write_output(
+        _render(analysis, given["report"], given["output"]), given["output"], given["force"]
+    )
+    for outcome in analysis.failed:
+        complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
+        if shared["verbose"]:
+            complain(outcome.trace)
+    if analysis.failed:
+        return EXIT_DETECTOR_FAILED
+    if unreadable:
+        return InputError.exit_code
+    return EXIT_FINDINGS if analysis.reaches(settings.fail_on) else EXIT_OK
+
+
+def _render(analysis: Analysis, report: str, output: str | None) -> str:
+    if report == "json":
+        from gptdiag.report import json_v1
+
+        return json_v1.render(analysis)
+    from gptdiag.report import terminal
+
+    to_terminal = output is None and sys.stdout.isatty()
+    colour = to_terminal and not os.environ.get("NO_COLOR")
+    width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
+    return terminal.render(analysis, width, colour=colour)

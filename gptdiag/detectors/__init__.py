@@ -1,0 +1,1 @@
+"""Detectors, one file each: documentation, options, decision, remedy. They read only `Run`."""

@@ -1,0 +1,206 @@
+"""The loss climbs and does not come back.
+
+What it finds:
+    A training loss that ends clearly above the best level it had, at a level it has held since: a
+    blow-up, a slow climb without any spike, or a fall back to the level of an untrained model.
+
+Why it matters:
+    Everything after the onset is lost compute, and the last checkpoint is not the best one.
+
+How it decides:
+    Compares the typical training loss of the last stretch of the log with the best stretch before
+    it. The climb must exceed six standard errors of such a stretch, a tenth of the progress the run
+    had made, and 3 % of the loss; and every stretch since the onset must stay up. A validation loss
+    that climbs while the training loss falls is overfitting, not divergence.
+
+Example:
+    step 1500: train loss 1.9816, val loss 2.0946
+    step 5000: train loss 2.5476, val loss 2.5818
+
+Remedy:
+    Go back to a checkpoint before the onset and go on with a lower learning rate; clip gradients if
+    clipping is off.
+
+Blind spots:
+    A change of data moves the loss level as well; a climb of less than a tenth of the progress is
+    left to loss-spike and plateau. With fewer than 12 training losses nothing is said.
+
+Source:
+    BigScience chronicles of the 104B and 176B runs: slow divergence without spikes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gptdiag.errors import NotEnough
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.noise import batch_noise, eval_noise
+from gptdiag.registry import detector
+from gptdiag.remedies import change, round_down
+from gptdiag.run import Floats, Ints, Run, Table
+from gptdiag.stats.robust import noise_scale
+from gptdiag.wording import digits_of, loss, percent
+
+STRETCHES = 30  # the log is compared in this many stretches, fewer in short ones
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    sigmas: float = 6.0  # standard errors of a stretch the climb must exceed; SCIENCE of loss noise
+    progress: float = 0.1  # share of the progress made that must be lost
+    relative: float = 0.03  # of the best loss; below it a climb is not worth an error
+
+
+class _Climb(NamedTuple):
+    table: Table
+    name: str
+    edges: Ints  # of the stretches, (k + 1,)
+    level: Floats  # median of each stretch, (k,)
+    best: int  # stretch
+    onset: int  # stretch
+
+
+@detector(
+    "GD102",
+    severity="error",
+    needs=("steps.loss|evals.train_loss",),
+    state="stable",
+    options=Options,
+)
+def detect(run: Run, options: Options) -> Finding | Clear:
+    table, name, edges = _stretches(run)
+    values = table[name]
+    level = np.array([np.median(values[a:b]) for a, b in itertools.pairwise(edges)])
+    best = int(np.argmin(level))
+    rise = float(level[-1] - level[best])
+    error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
+    progress = _progress(table[name], level, best)
+    needed = max(
+        options.sigmas * error, options.progress * progress, options.relative * level[best]
+    )
+    up = level > level[best] + rise / 3
+    onset = int(np.flatnonzero(~up)[-1]) + 1
+    if rise <= needed or len(level) - onset < 2:
+        where = f"{loss(rise)} nats above" if rise > 0 else "at"
+        return Clear(
+            f"the training loss ends {where} its best level; {loss(needed)} above would count"
+        )
+    return _finding(run, _Climb(table, name, edges, level, best, onset))
+
+
+def _stretches(run: Run) -> tuple[Table, str, Ints]:
+    """Return (table, column, edges): single batch losses if there are enough, else evaluations."""
+    steps = run.steps.where(np.isfinite(run.steps["loss"]))
+    evals = run.evals.where(np.isfinite(run.evals["train_loss"]))
+    if len(steps) >= 30:
+        table, name, size = steps, "loss", max(5, len(steps) // STRETCHES)
+    elif len(evals) >= 6:
+        table, name, size = evals, "train_loss", max(1, len(evals) // STRETCHES)
+    elif len(steps) >= 12:
+        table, name, size = steps, "loss", 3
+    else:
+        raise NotEnough(
+            f"needs 12 training losses or 6 evaluations, has {len(steps)} and {len(evals)}"
+        )
+    edges = np.arange(0, len(table) + 1, size)
+    edges[-1] = len(table)
+    return table, name, edges
+
+
+def _progress(values: Floats, level: Floats, best: int) -> float:
+    """Return how far the loss came down from its first value to its best stretch."""
+    return float(max(values[0], level[0]) - level[best])
+
+
+def _standard_error(run: Run, name: str, level: Floats, size: int) -> float:
+    """Return the standard error of one stretch's level, from single losses and from neighbours."""
+    if name == "loss":
+        noise = batch_noise(run)
+        single = noise.sigma if noise else 0.0
+    else:
+        single = eval_noise(run, name).sigma
+    return max(1.25 * single / float(np.sqrt(size)), noise_scale(level[len(level) // 3 :]))
+
+
+def _finding(run: Run, climb: _Climb) -> Finding:
+    table, name, edges, level, best, onset = climb
+    quantum = digits_of(table[name])
+    first, last = int(table.step[edges[onset]]), int(table.step[-1])
+    rise, progress = float(level[-1] - level[best]), _progress(table[name], level, best)
+    lost = f", {percent(rise / progress)} of the progress it had made" if progress > rise else ""
+    start = int(table.step[edges[best]])
+    quoted = [int(table.line[edges[best]]), int(table.line[edges[onset]]), int(table.line[-1])]
+    evals = run.evals
+    if np.isfinite(evals["val_loss"]).sum() >= 2:
+        low = int(np.nanargmin(evals["val_loss"]))
+        quoted = [int(evals.line[low]), quoted[1], int(evals.line[-1])]
+    return Finding(
+        message=(
+            f"The training loss climbed from {loss(float(level[best]), quantum)} around step "
+            f"{start} "
+            f"to {loss(float(level[-1]), quantum)} at step {last} and stays up{lost}; "
+            f"the climb begins near step {first}."
+        ),
+        severity="error",
+        headline=f"the loss diverges near step {first}",
+        evidence=(
+            Evidence(
+                f"{'steps' if table is not run.evals and name == 'loss' else 'evals'}.{name}",
+                (first, last),
+                tuple(quoted),
+                {"rise": Quantity(rise, "nats"), "onset": Quantity(first, "step")},
+            ),
+        ),
+        causes=_causes(run),
+        remedies=_remedies(run, first),
+        data={"onset": first, "best_step": start},
+    )
+
+
+def _causes(run: Run) -> tuple[Cause, ...]:
+    rate, clip = run.number("learning_rate"), run.number("grad_clip")
+    shown = f"learning_rate is {rate:g}" if rate else "the log does not show the learning rate"
+    causes = [Cause("the learning rate is too high for this model and batch", shown, "likely")]
+    if clip == 0:
+        causes.insert(0, Cause("gradients are not clipped", "grad_clip is 0.0", "likely"))
+    causes.append(
+        Cause(
+            "the data changed here (another file, another order)",
+            "the training loss on old data from the last good checkpoint would decide",
+        )
+    )
+    return tuple(causes)
+
+
+def _remedies(run: Run, onset: int) -> tuple[Remedy, ...]:
+    rate = run.number("learning_rate")
+    lower = change(run, learning_rate=round_down(rate / 3)) if rate else {}
+    saved = [e for e in run.event("save") if e.line < _line_of(run, onset)]
+    where = f"; the last one is announced at line {saved[-1].line}" if saved else ""
+    found = [
+        Remedy(
+            "Go back to a checkpoint before the climb and lower the learning rate",
+            f"training went well before step {onset}{where}",
+            lower,
+            verify="the loss stays at or below the level it had before the climb",
+        )
+    ]
+    if run.number("grad_clip") == 0:
+        found.append(
+            Remedy(
+                "Clip gradients",
+                "single large updates are what starts most climbs",
+                change(run, grad_clip=1.0),
+            )
+        )
+    return tuple(found)
+
+
+def _line_of(run: Run, step: int) -> int:
+    row = int(np.searchsorted(run.steps.step, step))
+    return int(run.steps.line[row]) if row < len(run.steps) else 0

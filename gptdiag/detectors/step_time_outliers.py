@@ -1,0 +1,163 @@
+"""Single steps stall, though they neither evaluate nor save nor warm up.
+
+What it finds:
+    Logged steps far slower than those around them without a reason in the log; whether they come at
+    regular distances or always so many steps after an evaluation; what they cost.
+
+Why it matters:
+    Stalls are time lost, and often the first sign of a data pipeline, disk or network at its limit.
+
+How it decides:
+    Compares each plain step with the local typical time in units of the run's own scatter. Only
+    what the tail of this scatter does not explain counts, and only steps at least half as slow
+    again. A note; a warning when three or more together cost 1 % of the run's time, or any 5 %,
+    unless they lie at round multiples of a step, as evaluations and checkpoints do.
+
+Example:
+    iter 760: loss 1.6120, time 574.90ms, mfu 0.62%
+    iter 770: loss 1.6311, time 2947.33ms, mfu 0.57%
+
+Remedy:
+    By pattern: background uploads after a checkpoint, a shared machine, data that is read too late.
+
+Blind spots:
+    With log_interval above 1 only a sample of the steps is seen. An irregular series has a wide
+    scatter of its own, in which only extreme stalls stand out.
+
+Source:
+    Amazon SageMaker Debugger's StepOutlier rule for the problem; the cut-off is our own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gptdiag.errors import NotEnough
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.timing import STALL, Timing, timing
+from gptdiag.registry import detector
+from gptdiag.run import Ints, Run
+from gptdiag.stats.tails import cutoff
+from gptdiag.wording import count, duration, listed, milliseconds, percent, plural
+
+FEWEST = 30  # plain steps
+ROUND = (5000, 2000, 1000, 500, 250, 200, 100, 50)  # intervals people evaluate and save at
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    expected_false: float = 0.01  # stalls a healthy run may show, per run
+    ratio: float = STALL  # times the local typical time; less is no stall
+    cost: float = 0.01  # share of the time that several stalls must cost for a warning
+    least_cost: float = 0.002  # share of the time below which nothing is said
+    single_cost: float = 0.05  # share of the time that fewer than three must cost
+
+
+@detector("GD304", severity="warning", needs=("steps.wall_ms",), options=Options, state="stable")
+def detect(run: Run, options: Options) -> Finding | Clear:
+    times = timing(run)
+    plain = np.flatnonzero(times.plain) if times else np.zeros(0, dtype=np.int64)
+    if times is None or len(plain) < FEWEST:
+        raise NotEnough(f"needs {FEWEST} plain step times, has {len(plain)}")
+    ratio = times.ms[plain] / times.local_ms[plain]
+    scatter = max(times.noise, times.quantum / times.typical_ms / 2, 1e-6)
+    score = np.log(ratio) / scatter
+    limit = cutoff(score, options.expected_false, quantiles=(0.75, 0.95))
+    rows = plain[(score > limit) & (ratio > options.ratio)]
+    if not len(rows):
+        return Clear(
+            f"none of {count(len(plain))} plain steps stands out of the scatter of "
+            f"{percent(scatter)}"
+        )
+    share = float(np.sum(times.excess_ms[rows])) / times.total_ms
+    if share < options.least_cost:
+        return Clear(
+            f"{plural(len(rows), 'step')} stalled, for {percent(share)} of the time in all"
+        )
+    return _finding(run, times, rows, options)
+
+
+def _finding(run: Run, times: Timing, rows: Ints, options: Options) -> Finding:
+    cost = float(np.sum(times.excess_ms[rows]))
+    share = cost / times.total_ms
+    pattern = _pattern(run, times, rows)
+    worst = int(rows[np.argmax(times.excess_ms[rows])])
+    steps = [int(s) for s in times.step[rows]]
+    serious = share > (options.cost if len(rows) >= 3 else options.single_cost) and not pattern[2]
+    return Finding(
+        message=(
+            f"{plural(len(rows), 'plain step')} stalled (steps {listed(steps)}), the longest for "
+            f"{milliseconds(times.ms[worst])} where {milliseconds(times.local_ms[worst])} is "
+            "usual; "
+            f"{duration(cost)} in all, {percent(share)} of the time{pattern[0]}."
+        ),
+        severity="warning" if serious else "note",
+        headline=plural(len(rows), "stalled step"),
+        confidence="high" if len(rows) >= 3 else "medium",
+        evidence=(
+            Evidence(
+                "steps.wall_ms",
+                (steps[0], steps[-1]),
+                tuple(int(times.line[k]) for k in (max(worst - 1, 0), worst)),
+                {"stalls": Quantity(len(rows)), "cost": Quantity(cost / 1000, "s")},
+            ),
+        ),
+        causes=pattern[1],
+        remedies=(
+            Remedy(
+                "Find out what else happens at these steps",
+                "a system monitor beside the run, or a log of data and step time apart, shows it",
+            ),
+        )
+        if serious
+        else (),
+        data={"stalls": len(rows), "share": share},
+    )
+
+
+def _pattern(run: Run, times: Timing, rows: Ints) -> tuple[str, tuple[Cause, ...], bool]:
+    """Return how the stalls are spaced, the causes that fit, and whether they seem planned."""
+    steps, evals = times.step[rows], run.evals.step
+    for period in ROUND:
+        if len(rows) >= 3 and np.mean(steps % period == 0) >= 0.6 > 6 * np.mean(
+            times.step % period == 0
+        ):
+            cause = Cause(
+                "an evaluation or checkpoint that this log does not show",
+                f"{int(np.sum(steps % period == 0))} of {len(rows)} lie at multiples of "
+                f"{period} steps",
+                "likely",
+            )
+            return f", most at multiples of {period} steps", (cause,), True
+    if len(rows) >= 3 and len(evals):
+        last = np.searchsorted(evals, steps, side="right") - 1
+        lag = (steps - evals[np.maximum(last, 0)])[last >= 0]
+        usual = int(np.median(lag)) if len(lag) else 0
+        if len(lag) >= 3 and np.mean(lag == usual) >= 0.7:
+            where = f", always {usual} steps after an evaluation"
+            cause = Cause(
+                "work that an evaluation or its checkpoint leaves behind (upload, memory)",
+                f"{int(np.sum(lag == usual))} of {len(rows)} come {usual} steps after one",
+                "likely",
+            )
+            return where, (cause,), False
+    if len(rows) >= 4:
+        gap = np.diff(steps)
+        period = int(np.median(gap))
+        if period > 0 and np.mean(np.abs(gap / period - np.round(gap / period)) < 0.05) >= 0.8:
+            cause = Cause(
+                "something periodic: logging, garbage collection, a cron job",
+                f"they lie multiples of {period} steps apart",
+                "likely",
+            )
+            return f", every {period} steps", (cause,), False
+    causes = (
+        Cause(
+            "the machine is shared, or its disk or network stalls",
+            "no regular distance between them",
+        ),
+        Cause("the data loader waits", "a log of the time spent waiting for data would decide"),
+    )
+    return "", causes, False

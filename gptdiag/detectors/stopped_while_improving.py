@@ -1,0 +1,134 @@
+"""The run ended while its loss was still falling.
+
+What it finds:
+    A log whose loss falls measurably up to its last line, and what more steps would bring.
+
+Why it matters:
+    The model is not done: the same recipe with more steps gives a better one.
+
+How it decides:
+    Fits a line through the last third of the validation losses (training losses where there are
+    fewer than four evaluations). The fall must exceed three standard errors (half of that where the
+    training loss surely falls as well) and 1 % of the loss, and the last validation loss must be at
+    its lowest. The forecast lies between no further gain and the
+    last third's slope going on; a power law chooses the point between.
+
+Example:
+    step 1500: train loss 1.8291, val loss 1.9561
+    step 2000: train loss 1.7648, val loss 1.8857
+
+Remedy:
+    Train longer, with the learning rate decaying until the new end.
+
+Blind spots:
+    Overfitting that has not begun yet can undo the gain; a learning rate that still has far to
+    decay can beat the forecast. A log that was cut says nothing about the run after it.
+
+Source:
+    Power laws of the loss in training steps: Kaplan et al. (2020), arXiv:2001.08361.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gptdiag.errors import NotEnough
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.outlook import Outlook, outlook
+from gptdiag.measures.schedule import decay_left
+from gptdiag.registry import detector
+from gptdiag.remedies import change
+from gptdiag.run import Run
+from gptdiag.wording import digits_of, loss, significant
+
+
+@detector("GD108", severity="note", needs=("steps.loss|evals.val_loss",), state="stable")
+def detect(run: Run, options: object) -> Finding | Clear:
+    losses = run.steps["loss"][run.steps.has("loss")]
+    if len(losses) and not np.isfinite(losses[-1]):
+        return Clear("the loss is not finite at the end")
+    ahead = outlook(run)
+    if ahead is None:
+        raise NotEnough("needs 4 evaluations or 12 training losses to see a slope")
+    what = "validation loss" if ahead.series == "evals.val_loss" else "training loss"
+    if not ahead.falling or ahead.forecast is None:
+        return Clear(
+            f"the {what} is not falling measurably at the end of the log "
+            f"({significant(ahead.fall.amount, 2)} ± {significant(ahead.fall.se, 2)} nats)"
+        )
+    return _finding(run, ahead, what)
+
+
+def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
+    table = run.evals if ahead.series == "evals.val_loss" else run.steps
+    values = table[ahead.series.split(".")[1]]
+    q = digits_of(values)
+    rows = np.flatnonzero(np.isfinite(values))
+    first = int(np.searchsorted(table.step[rows], ahead.first_step))
+    planned = run.number("max_iters")
+    ended = "ended" if planned is None or ahead.last_step >= planned else "stops in this log"
+    forecast = ahead.forecast
+    assert forecast is not None  # a falling loss has one
+    return Finding(
+        message=(
+            f"The run {ended} at step {ahead.last_step} while the {what} was still falling, by "
+            f"{loss(ahead.fall.amount, q)} nats since step {ahead.first_step}; at step "
+            f"{forecast.step} it "
+            f"would be about {loss(forecast.value, q)} ({loss(forecast.low, q)} to "
+            f"{loss(forecast.high, q)})."
+        ),
+        severity="note",
+        headline=f"still improving at step {ahead.last_step}, where it ends",
+        confidence="high" if ahead.fall.z > 2 * 3 else "medium",
+        evidence=(
+            Evidence(
+                ahead.series,
+                (ahead.first_step, ahead.last_step),
+                (int(table.line[rows[first]]), int(table.line[rows[-1]])),
+                {
+                    "fall": Quantity(ahead.fall.amount, "nats"),
+                    "standard_error": Quantity(ahead.fall.se, "nats"),
+                    "forecast": Quantity(forecast.value, "nats"),
+                },
+            ),
+        ),
+        causes=_causes(run, ahead, planned),
+        remedies=(_longer(run, ahead, q),),
+        data={"forecast_step": forecast.step, "forecast": forecast.value},
+    )
+
+
+def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...]:
+    stopped = run.event("crash", "interrupt")
+    if stopped:
+        return (
+            Cause(
+                "the process was stopped", f"line {stopped[-1].line}: {stopped[-1].text}", "likely"
+            ),
+        )
+    if planned is not None and ahead.last_step >= planned:
+        return (Cause("max_iters was reached", f"max_iters is {planned:.0f}", "likely"),)
+    return (
+        Cause(
+            "the log was cut, or the run was stopped",
+            "its end says neither that it finished nor why not",
+        ),
+    )
+
+
+def _longer(run: Run, ahead: Outlook, quantum: float) -> Remedy:
+    forecast = ahead.forecast
+    assert forecast is not None  # a falling loss has one
+    gain = max(ahead.level - forecast.value, 0.0)
+    most = max(ahead.level - forecast.low, 0.0)
+    left = decay_left(run, ahead.last_step)
+    ended = left is not None and left[0] <= 1.5 * left[1]
+    return Remedy(
+        f"Train on to step {forecast.step}",
+        "with the decay of the learning rate stretched to the new end"
+        + ("; it has reached its floor here" if ended else ""),
+        change(run, max_iters=forecast.step, lr_decay_iters=forecast.step),
+        expected=f"about {loss(gain, quantum)} nats less, at most {loss(most, quantum)}",
+        risk="the gain is lost if the run starts to overfit",
+        verify="the validation loss is at its lowest at the new end",
+    )

@@ -1,0 +1,144 @@
+"""build-nanogpt: the console output and log.txt of train_gpt2.py.
+
+Written by:
+    karpathy/build-nanogpt `train_gpt2.py` (the video "let's reproduce GPT-2") and its forks.
+
+Recognised lines:
+    Console: `step N | loss: L | lr R | norm: G | dt: Tms | tok/sec: S`, after each update; the
+    loss is the mean over the accumulation and all ranks, `norm` is before clipping, `dt` includes
+    an evaluation or sampling that ran in this step. `validation loss: V` stands before the step
+    line whose number it lacks. log.txt: `N train L`, `N val V`, `N hella A`. Forks: `step N
+    train_loss L` and `step N val_loss V`, one per line.
+
+Not in this log:
+    The training loss over evaluation batches, MFU, the configuration, the device.
+
+Traps:
+    `rank r sample i: ...` lines hold generated text with line breaks. HellaSwag accuracy is a
+    share, not a loss.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
+from gptdiag.formats._preamble import Preamble
+from gptdiag.record import Line, Problem, Record, problem
+
+NAME = "build_nanogpt"
+TITLE = "build-nanogpt console output or log.txt"
+
+SAMPLES: dict[str, Record | str | None] = {
+    "step    1 | loss: 10.9027 | lr 1.6e-06 | norm: 14.8 | dt: 4738.4ms | tok/sec: 110646": Record(
+        "step",
+        1,
+        1,
+        {
+            "loss": 10.9027,
+            "lr": 1.6e-6,
+            "grad_norm": 14.8,
+            "wall_ms": 4738.4,
+            "tokens_per_s": 110646.0,
+        },
+    ),
+    "step 3, loss: 9.2, dt: 100.50ms, tok/sec: 163000": Record(
+        "step", 1, 3, {"loss": 9.2, "wall_ms": 100.5, "tokens_per_s": 163000.0}
+    ),
+    "step 4 train_loss 2.776329": Record("step", 1, 4, {"loss": 2.776329}),
+    "step 4 val_loss 2.6467": Record("eval", 1, 4, {"val_loss": 2.6467}),
+    "100 train 6.123456": Record("step", 1, 100, {"loss": 6.123456}),
+    "250 val 5.9310": Record("eval", 1, 250, {"val_loss": 5.931}),
+    "250 hella 0.2431": Record("eval", 1, 250, {"hellaswag_accuracy": 0.2431}),
+    "total desired batch size: 524288": Record("system", 1, None, {"tokens_per_iter": 524288}),
+    "num decayed parameter tensors: 50, with 124,354,560 parameters": Record(
+        "system", 1, None, {"decayed_parameters": 124354560}
+    ),
+    "using fused AdamW: True": Record("system", 1, None, {"fused_adamw": True}),
+    "rank 0 sample 0: Hello, I'm a language model, step 3": None,
+    "step   120 | loss: 6.1": Record("step", 1, 120, {"loss": 6.1}),
+    "step   120 | lo": "cut off after the step number",
+}
+
+_STEP = re.compile(
+    r"(?<!\w)step +(\d+)(?:/\d+)?(?: +\|+ +loss: *| *, loss: *| +train_loss +| +\| +train loss:? +)"
+    rf"({NUMBER})(?![\w.])(.*)$"
+)
+_FIELD = re.compile(
+    rf"\b(lr|norm|dt|elapsed_time: dt|tok/sec|tokens/sec)\s*[:= ]\s*({NUMBER})(ms|s)?"
+)
+_STEP_VAL = re.compile(rf"(?<!\w)step +(\d+) +val_loss +({NUMBER})\s*$")
+_VALIDATION = re.compile(
+    rf"(?:^|: )(?:validation|final val)[ _]loss:? +({NUMBER})\s*$|^final val_loss +({NUMBER})\s*$"
+)
+_LOG_TXT = re.compile(rf"^(\d+) (train|val|hella) ({NUMBER})\s*$")
+_CUT = re.compile(r"^step +\d+(?: \|+(?: (?:l|lo|los|loss|loss:)?)?)?\s*$")
+_NAMES = {"lr": "lr", "norm": "grad_norm", "tok/sec": "tokens_per_s", "tokens/sec": "tokens_per_s"}
+_LOG_COLUMNS = {
+    "train": ("step", "loss"),
+    "val": ("eval", "val_loss"),
+    "hella": ("eval", "hellaswag_accuracy"),
+}
+
+
+def sniff(head: list[Line], tail: list[Line]) -> float:
+    """Return how sure we are, 0 to 1: its step lines settle it, log.txt lines need company."""
+    lines = {*head, *tail}
+    steps = sum(bool(_STEP.search(line.text)) for line in lines)
+    short = sum(bool(_LOG_TXT.match(line.text)) for line in lines)
+    if steps:
+        return min(0.9, 0.5 + 0.1 * steps)
+    return min(0.8, 0.2 * short) if short else 0.0
+
+
+def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
+    """Yield a record for each line understood; validation losses wait for their step line."""
+    waiting: list[tuple[Line, float]] = []
+    newest = 0
+    for line in lines:
+        text = line.text
+        if not text or text.isspace():
+            continue
+        match = _STEP.search(text)
+        if match:
+            newest = int(match[1])
+            for earlier, loss in waiting:
+                yield Record("eval", earlier.no, newest, {"val_loss": loss})
+            waiting.clear()
+            yield _step(line, match)
+            continue
+        validation = _VALIDATION.search(text)
+        if validation:
+            waiting.append((line, number(validation[1] or validation[2])))
+            continue
+        yield from _other(line)
+    for earlier, loss in waiting:  # after the last step: measured on the final weights
+        yield Record("eval", earlier.no, newest + 1, {"val_loss": loss})
+
+
+def _step(line: Line, match: re.Match[str]) -> Record:
+    values = {"loss": number(match[2])}
+    for word, amount, unit in _FIELD.findall(match[3][:500]):
+        if word in _NAMES:
+            values[_NAMES[word]] = number(amount)
+        elif unit:
+            values["wall_ms"] = number(amount) * (1000.0 if unit == "s" else 1.0)
+    prefix = line.text[: match.start()]
+    return Record("step", line.no, int(match[1]), values, clock_of(prefix), rank_of(prefix))
+
+
+def _other(line: Line) -> Iterator[Record | Problem]:
+    text = line.text[:2000]
+    short, step_val = _LOG_TXT.match(text), _STEP_VAL.search(text)
+    if short:
+        kind, name = _LOG_COLUMNS[short[2]]
+        yield Record(kind, line.no, int(short[1]), {name: number(short[3])})
+    elif step_val:
+        yield Record("eval", line.no, int(step_val[1]), {"val_loss": number(step_val[2])})
+    elif _CUT.match(text):
+        yield problem(line, "cut off after the step number")
+    elif not text.startswith("rank "):  # generated text follows
+        line = Line(line.no, text)
+        told = Preamble().read(line)
+        yield from happenings(line) if told is None else told

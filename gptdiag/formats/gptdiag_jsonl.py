@@ -1,0 +1,148 @@
+"""gptdiag's own training log: one JSON object per line.
+
+Written by:
+    `gptdiag.RunLog` (gptdiag/runlog.py) and the built-in trainer.
+
+Recognised lines:
+    JSON objects with "v" and "kind": start, step, eval, save, note, end. The fields are listed in
+    docs/log-format.md, which is generated from gptdiag/schema.py.
+
+Not in this log:
+    Nothing a detector asks for, if the trainer writes it.
+
+Traps:
+    A killed process leaves a torn last line; a resume appends a new start record. Non-finite
+    numbers are the strings "NaN", "Infinity" and "-Infinity".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from gptdiag import schema
+from gptdiag.formats._console import event
+from gptdiag.record import Line, Problem, Record, Value, problem
+
+NAME = "gptdiag_jsonl"
+TITLE = "gptdiag's own JSONL"
+
+SAMPLES: dict[str, Record | str | None] = {
+    '{"v": 1, "kind": "step", "t_s": 0.5, "step": 3, "loss": 2.5, "step_ms": 12.0}': Record(
+        "step", 1, 3, {"loss": 2.5, "step_ms": 12.0}, 0.5
+    ),
+    '{"v": 1, "kind": "step", "t_s": 0.6, "step": 4, "run_step": 4, "loss": "NaN"}': Record(
+        "step", 1, 4, {"loss": float("nan")}, 0.6
+    ),
+    '{"v": 1, "kind": "eval", "t_s": 0.9, "step": 4, "run_step": 4, "val_loss": 2.75}': Record(
+        "eval", 1, 4, {"val_loss": 2.75}, 0.9
+    ),
+    '{"v": 1, "kind": "save", "t_s": 1.0, "step": 4, "run_step": 4, "path": "out/ckpt.pt"}': Record(
+        "event", 1, 4, {"name": "save", "text": "out/ckpt.pt"}
+    ),
+    '{"v": 1, "kind": "end", "t_s": 1.1, "step": 4, "run_step": 4, "status": "finished"}': Record(
+        "event", 1, 4, {"name": "end", "text": "finished"}
+    ),
+    '{"v": 1, "kind": "step", "t_s": 0.7, "step": 5, "lo': "not a whole JSON object",
+    '{"v": 9, "kind": "step", "step": 5}': "schema version 9; this gptdiag reads version 1",
+    '{"loss": 2.5}': "no record of this schema: it lacks v, kind or step",
+}
+
+_STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
+
+
+def sniff(head: list[Line], tail: list[Line]) -> float:
+    """Return 1 when the first lines are records of this schema."""
+    return 1.0 if any(_record(line.text) is not None for line in (*head[:3], *tail[-3:])) else 0.0
+
+
+def _record(text: str) -> dict[str, Any] | None:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and "v" in record and "kind" in record else None
+
+
+def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
+    """Yield the records of each line; what is no record of this schema is a problem."""
+    for line in lines:
+        text = line.text.strip()
+        if not text:
+            continue
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError):
+            yield problem(line, "not a whole JSON object")
+            continue
+        wrong = _wrong(record)
+        if wrong:
+            yield problem(line, wrong)
+        else:
+            yield from _records(line, record)
+
+
+def _wrong(record: object) -> str:
+    """Return why a JSON value is no record of this schema, or an empty string."""
+    if not isinstance(record, dict) or not {"v", "kind", "step"} <= record.keys():
+        return "no record of this schema: it lacks v, kind or step"
+    if record["v"] != schema.VERSION:
+        return f"schema version {record['v']}; this gptdiag reads version {schema.VERSION}"
+    if record["kind"] not in schema.KINDS:
+        return f"unknown kind {str(record['kind'])[:40]!r}"
+    step = record["step"]
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**62:
+        return f"step is {str(step)[:40]}, not a count"
+    return ""
+
+
+def _records(line: Line, record: Mapping[str, Any]) -> Iterator[Record]:
+    kind, step = record["kind"], record["step"]
+    time_s = schema.decode_number(record.get("t_s"))
+    if kind in ("step", "eval"):
+        yield Record(kind, line.no, step, _numbers(record, schema.fields(kind)), time_s)
+    elif kind == "start":
+        yield from _start(line, record, step)
+    elif kind == "end":
+        status = str(record.get("status", ""))
+        text = str(record.get("reason") or status)
+        yield event(line, _STATUS.get(status, "end"), text, step)
+    else:
+        text = str(record.get("path" if kind == "save" else "text", ""))
+        yield event(line, kind, text, step)
+
+
+def _numbers(record: Mapping[str, Any], known: Mapping[str, schema.Field]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, field in known.items():
+        if field.type in ("number", "integer") and name in record:
+            number = schema.decode_number(record[name])
+            if number is not None:
+                values[name] = number
+    extra = record.get("extra")
+    if isinstance(extra, dict):
+        for name, raw in extra.items():
+            number = schema.decode_number(raw)
+            if number is not None:
+                values[f"extra.{name}"] = number
+    return values
+
+
+def _start(line: Line, record: Mapping[str, Any], step: int) -> Iterator[Record]:
+    yield event(line, "process_start" if step == 0 else "from_checkpoint", "start record", step)
+    config = record.get("config")
+    if isinstance(config, dict):
+        yield Record("config", line.no, None, _plain(config))
+    facts: dict[str, Value] = {}
+    for part in ("system", "model", "data", "code"):
+        if isinstance(record.get(part), dict):
+            facts.update(_plain(record[part]))
+    if facts:
+        yield Record("system", line.no, None, facts)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Value]:
+    return {str(k): v for k, v in values.items() if isinstance(v, (int, float, str, bool))}

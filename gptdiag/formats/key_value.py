@@ -1,0 +1,141 @@
+"""Any text that prints a step and a loss under plain names on one line.
+
+Written by:
+    Trainers without a format of their own: `step=50 loss=2.5 dt=127 train_loss=4.3 val_loss=4.29`,
+    `step 300 loss 2.38`, `epoch: 1 step: 100, loss is 5.41`, `Epoch Step: 501 Loss: 1.73`.
+
+Recognised lines:
+    A line with a word for the step (step, iter, iteration, global_step, num_updates) and one for a
+    loss, each followed by a number. lr, learning_rate, grad_norm, val_loss and train_loss are taken
+    where they stand beside it.
+
+Not in this log:
+    What the loss means exactly (one batch or an average; nats are assumed), and units of time, so
+    step times are not read.
+
+Traps:
+    Some trainers repeat the last evaluation on every line: only a changed value is an evaluation.
+    A step that starts over in each epoch is added up when the epoch is printed before it; without
+    one, the epochs look like separate runs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
+from gptdiag.record import Line, Problem, Record
+
+NAME = "key_value"
+TITLE = "text with a step and a loss on each line"
+
+SAMPLES: dict[str, Record | str | None] = {
+    "step=50 loss=2.5077 dt=127.6917 mfu=2.9182 train_loss=4.3000 val_loss=4.2911": Record(
+        "step", 1, 50, {"loss": 2.5077}
+    ),
+    "step  300  loss 2.3800": Record("step", 1, 300, {"loss": 2.38}),
+    ".....epoch: 1 step: 100, loss is 5.411800384521484": Record(
+        "step", 1, 100, {"loss": 5.411800384521484}
+    ),
+    "Epoch Step: 501 Loss: 1.734601 Tokens per Sec: 50168.656250": Record(
+        "step", 1, 501, {"loss": 1.734601}
+    ),
+    "global_step 10: loss = 3.1, lr = 1e-4, grad_norm = 0.5": Record(
+        "step", 1, 10, {"loss": 3.1, "lr": 1e-4, "grad_norm": 0.5}
+    ),
+    "step 7 of the recipe: lower the loss": None,
+}
+
+_STEP = re.compile(
+    r"(?<![\w.])(?:global[_ ]step|num_updates|iteration|step|iter)\s*[:=]?\s*"
+    r"(\d[\d,]*)(?![\w.]|,\d)",
+    re.I,
+)
+_EPOCH = re.compile(r"(?<!\w)epoch\s*[:=]?\s*(\d{1,9})(?![\w.])", re.I)
+_PAIR = re.compile(
+    r"(?<![\w./-])(train[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|loss|lr|learning[_ ]rate"
+    r"|grad[_ ]norm)"
+    rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
+    re.I,
+)
+_NAMES = {
+    "loss": "loss",
+    "lr": "lr",
+    "learning rate": "lr",
+    "grad norm": "grad_norm",
+    "train loss": "train_loss",
+    "val loss": "val_loss",
+    "valid loss": "val_loss",
+    "validation loss": "val_loss",
+    "eval loss": "val_loss",
+}
+
+
+def sniff(head: list[Line], tail: list[Line]) -> float:
+    """Return how sure we are, 0 to 1; never above 0.3, so that any proper format wins."""
+    lines = {*head, *tail}
+    hits = sum(_understood(line.text) is not None for line in lines)
+    return 0.3 if hits >= 3 else 0.0
+
+
+def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
+    """Yield a step for each line with a step and a loss, an evaluation where its losses change."""
+    shown: dict[str, float] = {}
+    epochs = _Epochs()
+    for line in lines:
+        found = _understood(line.text)
+        if found is None:
+            if line.text and not line.text.isspace():
+                yield from happenings(Line(line.no, line.text[:2000]))
+            continue
+        step, values, prefix = found
+        step = epochs.total(step, prefix)
+        evals: dict[str, float] = {}
+        for name in ("train_loss", "val_loss"):
+            if name in values:
+                evals[name] = values.pop(name)
+        if "loss" not in values and "val_loss" not in evals:
+            values["loss"] = evals.pop("train_loss")  # the only loss there is
+        where = (clock_of(prefix), rank_of(prefix))
+        if "loss" in values:
+            yield Record("step", line.no, step, values, *where)
+        if evals and evals != shown:
+            shown = evals
+            yield Record("eval", line.no, step, evals, *where)
+
+
+class _Epochs:
+    """Adds up steps that are counted from the beginning of each epoch."""
+
+    def __init__(self) -> None:
+        self.epoch: int | None = None
+        self.before = 0  # steps in the epochs before this one
+        self.newest = 0
+
+    def total(self, step: int, prefix: str) -> int:
+        """Return the step counted from the beginning of the run."""
+        match = _EPOCH.search(prefix)
+        epoch = int(match[1]) if match else None
+        if epoch is None or self.epoch is None or epoch < self.epoch:
+            self.before = 0
+        elif epoch > self.epoch and step <= self.newest:
+            self.before += self.newest
+        self.epoch, self.newest = epoch, step
+        return self.before + step
+
+
+def _understood(text: str) -> tuple[int, dict[str, float], str] | None:
+    """Return (step, values, what stands before the step) of a line with a step and a loss."""
+    if "oss" not in text and "OSS" not in text:
+        return None
+    text = text[:2000]
+    match = _STEP.search(text)
+    if not match:
+        return None
+    values: dict[str, float] = {}
+    for word, amount in _PAIR.findall(text):
+        values.setdefault(_NAMES[word.lower().replace("_", " ")], number(amount))
+    if not values.keys() & {"loss", "train_loss", "val_loss"}:
+        return None
+    return int(number(match[1])), values, text[: match.start()]

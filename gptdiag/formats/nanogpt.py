@@ -1,0 +1,350 @@
+"""nanoGPT: the console output of train.py and of its many forks.
+
+Written by:
+    karpathy/nanoGPT `train.py`, forks that add fields or rename a few words, and the eval lines of
+    gpt-dev / makeMoE scripts.
+
+Recognised lines:
+    `iter N: loss L, time Tms, mfu M%`, before each update; the loss is one micro-batch (the last of
+    the accumulation, scaled back), `time` everything since the previous step ended, so evaluation
+    and checkpointing too, and `mfu` a running average (0.9 old + 0.1 new) in units of 312 TFLOP/s.
+    `step N: train loss A, val loss B`, the mean over eval_iters batches of each split without
+    dropout. The preamble: config echo, overrides, tokens per iteration, vocabulary, parameters,
+    optimizer, compile. Added fields (lr, ppl, grad norm, tokens/s), other casing and separators.
+
+Not in this log:
+    Learning rate, gradient norm, the device, the dtype, the size of the data, the time of a single
+    evaluation; and, when log_interval is above 1, most steps.
+
+Traps:
+    `mfu -100.00%` means "not measured yet" and marks a process start. Forks print bits per
+    character ("BPC") and may convert only the training loss. Colour codes can stand inside
+    numbers. Prose, other programs' losses and generated text stand between the lines. A resume
+    prints the step of its checkpoint again.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+
+from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
+from gptdiag.formats._preamble import Preamble
+from gptdiag.record import Line, Problem, Record, Rows, Value, problem
+
+NAME = "nanogpt"
+TITLE = "nanoGPT console output"
+
+# train.py's own defaults: what holds for a setting that neither config file nor command line names.
+DEFAULTS: dict[str, Value] = {
+    "eval_interval": 2000,
+    "log_interval": 1,
+    "eval_iters": 200,
+    "always_save_checkpoint": True,
+    "init_from": "scratch",
+    "gradient_accumulation_steps": 40,
+    "batch_size": 12,
+    "block_size": 1024,
+    "n_layer": 12,
+    "n_head": 12,
+    "n_embd": 768,
+    "dropout": 0.0,
+    "bias": False,
+    "learning_rate": 6e-4,
+    "max_iters": 600000,
+    "weight_decay": 0.1,
+    "beta1": 0.9,
+    "beta2": 0.95,
+    "grad_clip": 1.0,
+    "decay_lr": True,
+    "warmup_iters": 2000,
+    "lr_decay_iters": 600000,
+    "min_lr": 6e-5,
+    "device": "cuda",
+    "compile": True,
+    "dataset": "openwebtext",
+    "out_dir": "out",
+}
+
+# Canonical setting -> the user's flag; nanoGPT's own names are the canonical ones.
+FLAGS = {name: f"--{name}" for name in (*DEFAULTS, "dtype")}
+
+MAX_PARSED = 4000  # characters looked at in an unusual line: patterns stay cheap on any input
+
+SAMPLES: dict[str, Record | str | None] = {
+    "iter 250: loss 2.0012, time 9734.11ms, mfu 15.07%": Record(
+        "step", 1, 250, {"loss": 2.0012, "wall_ms": 9734.11, "mfu_ema_pct": 15.07}
+    ),
+    "iter 10: loss 10.5410, time 395.21ms": Record(
+        "step", 1, 10, {"loss": 10.541, "wall_ms": 395.21}
+    ),
+    "[rank0]: iter 20: loss 2.9164, time 187.23ms, mfu 0.66%": Record(
+        "step", 1, 20, {"loss": 2.9164, "wall_ms": 187.23, "mfu_ema_pct": 0.66}
+    ),
+    "iter 30: loss 2.6, time 1.20s, lr 3.0e-4, grad norm 0.51, 16,384 tok/s": Record(
+        "step",
+        1,
+        30,
+        {"loss": 2.6, "wall_ms": 1200.0, "lr": 3.0e-4, "grad_norm": 0.51, "tokens_per_s": 16384.0},
+    ),
+    "[train] iter 10: loss 8.8782 9905 ms/iter": Record(
+        "step", 1, 10, {"loss": 8.8782, "wall_ms": 9905.0}
+    ),
+    "iter 0: loss nan, time 395.21ms, mfu 0.66%": Record(
+        "step", 1, 0, {"loss": math.nan, "wall_ms": 395.21, "mfu_ema_pct": 0.66}
+    ),
+    "step 5000: train loss 0.6224, val loss 1.7044": Record(
+        "eval", 1, 5000, {"train_loss": 0.6224, "val_loss": 1.7044}
+    ),
+    "step 52600: train loss 2.4721, val loss 3.2672, val ppl 26.24": Record(
+        "eval", 1, 52600, {"train_loss": 2.4721, "val_loss": 3.2672}
+    ),
+    " 10%|#  | 501/5000 [02:06<7:13, 5.79s/it]step 500: train loss 1.9122, val loss 2.0102": Record(
+        "eval", 1, 500, {"train_loss": 1.9122, "val_loss": 2.0102}
+    ),
+    "step: 500, train loss: 1.7547, val loss: 1.9367": Record(
+        "eval", 1, 500, {"train_loss": 1.7547, "val_loss": 1.9367}
+    ),
+    "[eval] iter 0: train 9.8523 val 9.8482 lr 7.50e-07": Record(
+        "eval", 1, 0, {"train_loss": 9.8523, "val_loss": 9.8482, "lr": 7.5e-7}
+    ),
+    "tokens per iteration will be: 16,384": Record("system", 1, None, {"tokens_per_iter": 16384}),
+    "number of parameters: 10.65M": Record("system", 1, None, {"parameters_printed": 10.65e6}),
+    "using fused AdamW: True": Record("system", 1, None, {"fused_adamw": True}),
+    "Overriding: device = cpu": Record("config", 1, None, {"device": "cpu"}),
+    "saving checkpoint to out-shakespeare-char": Record(
+        "event", 1, None, {"name": "save", "text": "out-shakespeare-char"}
+    ),
+    "Model is learning because the loss dropped from 4.1938 -> 1.9074": None,
+    '    print(f"iter {iter_num}: loss {lossf:.4f}, time {dt*1000:.2f}ms")': None,
+    "iter 250: lo": "cut off after the step number",
+    "4290: loss 2.4981, time 541.95ms, mfu 0.84%": "the beginning of the line is missing",
+}
+
+_STOCK = re.compile(
+    r"iter (\d+): loss (-?\d+\.?\d*|-?nan|-?inf), time (\d+\.?\d*)ms"
+    r"(?:, mfu (-?\d+\.?\d*)%)?\s*$"
+)
+_STOCK_EVAL = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
+_UNIT = r"(bpc|bits?(?: per char(?:acter)?)?)?"
+_ITER = re.compile(
+    r"(?<![\w.])iter(?:ation)?[ :=]*(\d[\d,]*)\s*[:,|]\s*(?:train(?:ing)? )?loss[ :=]*"
+    rf"({NUMBER})\s*%?\s*{_UNIT}(?![\w.])(.*)$",
+    re.I,
+)
+_EVAL = re.compile(
+    r"(?<![\w.])(?:step|iter(?:ation)?)[ :=]*(\d[\d,]*)\s*[:,|]?\s*"
+    rf"train(?:ing)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}[\s,|;/]*"
+    rf"val(?:idation)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}(?![\w.])(.*)$",
+    re.I,
+)
+_FIELD = re.compile(
+    rf"([A-Za-z][A-Za-z_/ ]*?)\s*[:= ]\s*({NUMBER})\s*([a-zA-Z/]+|%)?"
+    rf"|({NUMBER})\s*([a-zA-Z]+/[a-zA-Z]+)"
+)
+_CUT = re.compile(
+    r"(?:^|\]:?\s+)(?:iter \d+:?(?: l[os]{0,3}(?: [\d.]*)?)?|step \d+:(?: t[a-z]*(?: l.*)?)?)\s*$"
+)
+_HEADLESS = re.compile(rf"(?:^|\s)loss {NUMBER}, time [\d.]+ms(?:, mfu|\s*$)")
+
+_TIME_WORDS = {"time", "dt", "iter time", "step time", "iter_time", "step_time", "elapsed"}
+_RENAMED = {
+    "lr": "lr",
+    "learning rate": "lr",
+    "learning_rate": "lr",
+    "norm": "grad_norm",
+    "grad norm": "grad_norm",
+    "grad_norm": "grad_norm",
+    "gnorm": "grad_norm",
+}
+_MS_PER = {"ms": 1.0, "s": 1000.0, "sec": 1000.0, "secs": 1000.0, "seconds": 1000.0, "us": 0.001}
+_PER_SECOND = {"tok/s", "tok/sec", "tokens/s", "tokens/sec", "toks/s"}
+_NATS_PER_BIT = math.log(2)
+
+BATCH = 8192  # lines read at a time
+FEWEST_TOGETHER = 64  # step lines; fewer are read one by one
+
+
+def sniff(head: list[Line], tail: list[Line]) -> float:
+    """Return how sure we are, 0 to 1, that these are nanoGPT lines: three of them settle it."""
+    hits = sum(_measurement(line) is not None for line in {*head, *tail})
+    return min(0.9, 0.6 + 0.1 * hits) if hits else 0.0
+
+
+def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+    """Yield a record for each line understood, a problem for each that should have been."""
+    return _Parser().parse(lines)
+
+
+def _measurement(line: Line) -> tuple[str, re.Match[str]] | None:
+    """Return ("step" or "eval", the match) for a line with losses, else None."""
+    text = line.text
+    at = text.find("iter")
+    match = _ITER.search(text, max(0, at - 1)) if at >= 0 else None
+    if match:
+        return "step", match
+    match = _EVAL.search(text) if "train" in text or "Train" in text else None
+    return ("eval", match) if match else None
+
+
+class _Parser:
+    """Carries what one line says about the next: the preamble, units, the average's start."""
+
+    def __init__(self) -> None:
+        self.preamble = Preamble(FLAGS)
+        self.val_in_nats: bool | None = None  # a fork that converts only the training loss to bits
+        self.mfu_running = True  # so that the first unmeasured mfu marks the start of a process
+
+    def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+        source = iter(lines)
+        while batch := list(islice(source, BATCH)):
+            steps = [line for line in batch if line[1].startswith("iter ")]
+            yield from self._steps(steps)
+            if len(steps) < len(batch):
+                others = [line for line in batch if not line[1].startswith("iter ")]
+                yield from self._line_by_line(others)
+
+    def _steps(self, lines: list[Line]) -> Iterator[Record | Rows | Problem]:
+        """Read step lines together where they are regular, in ever smaller groups where not."""
+        rows = _together(lines) if len(lines) >= FEWEST_TOGETHER else None
+        if rows is None and len(lines) < 2 * FEWEST_TOGETHER:
+            yield from self._line_by_line(lines)
+        elif rows is None:
+            yield from self._steps(lines[: len(lines) // 2])
+            yield from self._steps(lines[len(lines) // 2 :])
+        else:
+            self.mfu_running |= "mfu_ema_pct" in rows.columns
+            yield rows
+
+    def _line_by_line(self, lines: Iterable[Line]) -> Iterator[Record | Problem]:
+        stock, stock_eval = _STOCK.match, _STOCK_EVAL.match  # looked up once: many lines follow
+        for line in lines:
+            no, text = line
+            at = text.find("iter ")
+            match = stock(text, at) if at >= 0 else None
+            if match and (at == 0 or text[at - 1] in " :>\t"):
+                step, loss, ms, printed = match.groups()
+                values = {"loss": float(loss), "wall_ms": float(ms)}
+                if printed is not None:
+                    mfu = float(printed)
+                    if mfu >= 0 and self.mfu_running:
+                        values["mfu_ema_pct"] = mfu
+                    else:
+                        yield from self._mfu(line, values, mfu, int(step))
+                yield _record("step", no, int(step), values, text[:at])
+                continue
+            at = text.find("step ")
+            match = stock_eval(text, at) if at >= 0 else None
+            if match and (at == 0 or not text[at - 1].isalnum()):
+                losses = {"train_loss": number(match[2]), "val_loss": number(match[3])}
+                yield _record("eval", no, int(match[1]), losses, text[:at])
+            elif text and not text.isspace():
+                yield from self._other(Line(no, text[:MAX_PARSED]))
+
+    def _mfu(self, line: Line, values: dict[str, float], mfu: float, step: int) -> Iterator[Record]:
+        """Keep a measured mfu; an unmeasured one after a measured one is a process that began."""
+        if mfu >= 0:
+            self.mfu_running = True
+            values["mfu_ema_pct"] = mfu
+        elif self.mfu_running:
+            self.mfu_running = False
+            yield event(line, "process_start", "mfu is not measured yet", step)
+
+    def _other(self, line: Line) -> Iterator[Record | Problem]:
+        found = _measurement(line)
+        if found:
+            read = self._loose_step if found[0] == "step" else self._loose_eval
+            yield from read(line, found[1])
+            return
+        told = self.preamble.read(line)
+        if told is not None:
+            yield from told
+        elif _CUT.search(line.text):
+            yield problem(line, "cut off after the step number")
+        elif _HEADLESS.search(line.text):
+            yield problem(line, "the beginning of the line is missing")
+        else:
+            yield from happenings(line)
+
+    def _loose_step(self, line: Line, match: re.Match[str]) -> Iterator[Record]:
+        step, loss, unit, rest = match.groups()
+        values = {"loss": number(loss) * (_NATS_PER_BIT if unit else 1.0)}
+        mfu = _fields(rest, values)
+        if mfu is not None:
+            yield from self._mfu(line, values, mfu, int(number(step)))
+        yield _record("step", line.no, int(number(step)), values, line.text[: match.start()])
+
+    def _loose_eval(self, line: Line, match: re.Match[str]) -> Iterator[Record]:
+        step, train, train_unit, val, val_unit, rest = match.groups()
+        a, b = number(train), number(val)
+        if train_unit and val_unit and self.val_in_nats is None and b:
+            # An untrained model has the same loss on both splits, so a ratio of 1/ln 2 on the first
+            # evaluation is a conversion that forgot the second number.
+            self.val_in_nats = abs(a / b * _NATS_PER_BIT - 1) < 0.02
+        values = {
+            "train_loss": a * (_NATS_PER_BIT if train_unit else 1.0),
+            "val_loss": b * (_NATS_PER_BIT if val_unit and not self.val_in_nats else 1.0),
+        }
+        _fields(rest, values)
+        values.pop("wall_ms", None)
+        yield _record("eval", line.no, int(number(step)), values, line.text[: match.start()])
+
+
+def _together(lines: list[Line]) -> Rows | None:
+    """Return the rows of unaltered step lines, None if any of them is not quite regular.
+
+    Instead of matching each line, the words of all of them are replaced by commas at once and the
+    numbers read as a table; anything left over makes that fail.
+    """
+    n, text = len(lines), "\n".join([line[1] for line in lines])
+    if text.endswith(" "):
+        text = "\n".join([line[1].rstrip() for line in lines])
+    words = ["iter ", ": loss ", ", time ", "ms, mfu ", "%"]
+    if "mfu" not in text:
+        words[3:] = ["ms"]
+    for word in words:
+        if text.count(word) != n:
+            return None
+        text = text.replace(word, "" if word in ("iter ", words[-1]) else ",")
+    try:
+        numbers = np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        return None
+    step, *columns = numbers.T
+    if len(numbers) != n or len(columns) != len(words) - 2 or np.any(step % 1):
+        return None
+    if np.any(columns[-1] < 0):  # an mfu that is not measured yet tells of a process start
+        return None
+    names = ("loss", "wall_ms", "mfu_ema_pct")
+    line = np.array([line[0] for line in lines], dtype=np.int64)
+    return Rows(line, step.astype(np.int64), dict(zip(names, columns, strict=False)))
+
+
+def _record(kind: str, no: int, step: int, values: Mapping[str, Value], prefix: str) -> Record:
+    if not prefix:
+        return Record(kind, no, step, values)
+    return Record(kind, no, step, values, clock_of(prefix), rank_of(prefix))
+
+
+def _fields(rest: str, values: dict[str, float]) -> float | None:
+    """Add the known fields that follow a loss to values; return the printed mfu, if any."""
+    mfu = None
+    for word, amount, suffix, plain, rate in _FIELD.findall(rest[:300]):
+        name, unit = word.lower().strip(), (suffix or rate).lower()
+        value = number(amount or plain)
+        if name in _TIME_WORDS and unit in _MS_PER:
+            values["wall_ms"] = value * _MS_PER[unit]
+        elif unit == "ms/iter":
+            values["wall_ms"] = value
+        elif unit in _PER_SECOND or name in _PER_SECOND:
+            values["tokens_per_s"] = value
+        elif name == "mfu" and unit == "%":
+            mfu = value
+        elif name in _RENAMED:
+            values[_RENAMED[name]] = value
+    return mfu

@@ -1,0 +1,169 @@
+"""From a source to runs: read the text, recognise the format, parse, build.
+
+A source is a file, a compressed file, standard input ("-") or a folder of logs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+
+from gptdiag.build import RunBuilder
+from gptdiag.errors import FormatError, InputError
+from gptdiag.record import Line
+from gptdiag.registry import Format, find_format, formats
+from gptdiag.run import Run, SourceText
+from gptdiag.source import read_text
+
+SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
+FLOOR = 0.15  # below this score a format is not recognised
+LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".gz", ".zst")
+
+# Logs of tools that are known and not read yet: saying so beats guessing.
+_OTHER_TOOLS = (
+    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM"),
+    (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer"),
+    (r"\"log_history\":", "Hugging Face trainer_state.json"),
+    (r"^s:\d+ (?:trl|tel):", "llm.c main.log"),
+    (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c"),
+    (r"step:\d+/\d+ .*train_time:", "modded-nanogpt"),
+    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat"),
+    (r":::MLLOG \{", "MLPerf logging"),
+    (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan"),
+    (r"train_inner|num_updates=", "fairseq"),
+    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning"),
+    (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras"),
+    (r"iter \d+ step \d+: loss", "LitGPT"),
+    (r"Iter \d+: Train loss", "mlx-lm"),
+    (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed"),
+)
+_PYTHON = re.compile(
+    r"^\s*(?:import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==)"
+)
+
+
+def read_all(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+    """Return every run of a source, in the order of the source.
+
+    Args:
+        source: a file, a folder (its log files, by name), or "-" for standard input.
+        format: the name of a format; None recognises it.
+
+    Raises:
+        InputError: missing, empty, binary or otherwise unusable.
+        FormatError: text in which no known log format was recognised.
+        UsageError: there is no such format.
+    """
+    path = os.fspath(source)
+    if path != "-" and os.path.isdir(path):
+        return _read_folder(path, format)
+    return parse_text(read_text(path), format)
+
+
+def find_logs(folder: str) -> list[str]:
+    """Return the files of a folder that end like logs, at any depth, by name."""
+    return sorted(
+        str(file)
+        for file in Path(folder).rglob("*")
+        if file.suffix.lower() in LOG_ENDINGS and not file.name.startswith(".") and file.is_file()
+    )
+
+
+def _read_folder(path: str, format: str | None) -> tuple[Run, ...]:
+    files = find_logs(path)
+    runs: list[Run] = []
+    for file in files:
+        try:
+            runs += read_all(file, format)
+        except InputError:  # a README beside the logs is no error
+            continue
+    if not runs:
+        looked = (
+            f"{len(files)} files looked at" if files else f"no {' '.join(LOG_ENDINGS)} file in it"
+        )
+        raise InputError(
+            f"{path} is a folder without a log gptdiag can read ({looked})",
+            "name the log file itself; `gptdiag formats` lists what can be read",
+        )
+    return tuple(runs)
+
+
+def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
+    """Return the runs in decoded text; see `read_all`."""
+    chosen = find_format(format) if format else recognise(text)
+    builder = RunBuilder(chosen)
+    builder.add_all(chosen.parse(numbered(text)))
+    runs = builder.build(text)
+    if not any(len(run.steps) or len(run.evals) for run in runs):
+        raise FormatError(
+            f"{text.name}: read as {chosen.title}, but no training step or evaluation is in it",
+            "is the log complete, or was another --format meant?",
+        )
+    return runs
+
+
+def numbered(text: SourceText) -> Iterator[Line]:
+    """Yield the lines of a source with their 1-based numbers."""
+    # Line(no, text), without a Python call for each of a million lines.
+    return map(tuple.__new__, repeat(Line), enumerate(text.lines, 1))
+
+
+def recognise(text: SourceText) -> Format:
+    """Return the format whose sniff scores highest on head and tail of the text.
+
+    Raises:
+        FormatError: no format scores above the floor, or two score the same.
+    """
+    head = _sample(text.lines, range(len(text.lines)))
+    tail = _sample(text.lines, range(len(text.lines) - 1, -1, -1))[::-1]
+    scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+    ranked = sorted(scores, key=lambda name: -scores[name])
+    best = ranked[0]
+    lines = [line.text for line in (*head, *tail)]
+    foreign = _foreign(lines)
+    if scores[best] < FLOOR or (foreign and scores[best] < 0.5):
+        raise _unrecognised(text.name, lines, foreign)
+    if len(ranked) > 1 and scores[ranked[1]] == scores[best]:
+        listed = ", ".join(f"{name} {scores[name]:.2f}" for name in ranked[:3])
+        raise FormatError(f"{text.name}: cannot tell its format ({listed})", "say --format NAME")
+    return formats()[best]
+
+
+def _sample(lines: list[str], order: range) -> list[Line]:
+    found: list[Line] = []
+    for index in order:
+        line = lines[index]
+        if line and not line.isspace():
+            found.append(Line(index + 1, line[:2000]))
+            if len(found) == SAMPLE_LINES:
+                break
+    return found
+
+
+def _foreign(lines: list[str]) -> str:
+    """Return the name of a known tool whose lines these are, or an empty string."""
+    for pattern, tool in _OTHER_TOOLS:
+        if sum(re.search(pattern, line) is not None for line in lines) >= min(2, len(lines)):
+            return tool
+    return ""
+
+
+def _unrecognised(name: str, lines: list[str], foreign: str) -> FormatError:
+    known = ", ".join(formats())
+    if foreign:
+        return FormatError(
+            f"{name} looks like a log of {foreign}, which this version does not read",
+            f"it reads {known}; or write JSONL with gptdiag.RunLog (docs/log-format.md)",
+        )
+    if sum(_PYTHON.match(line) is not None for line in lines) >= 3:
+        return FormatError(
+            f"{name} looks like Python source code, not a training log",
+            "run it and give gptdiag what it prints",
+        )
+    return FormatError(
+        f"{name}: no known log format was recognised in its {len(lines)} sampled lines",
+        f"known are {known}; --format NAME forces one, `gptdiag formats` says what each looks like",
+    )

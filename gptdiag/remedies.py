@@ -1,0 +1,46 @@
+"""Changes to propose: only settings this trainer has, with a value other than the current."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gptdiag.record import Value
+from gptdiag.run import Run
+
+
+def change(run: Run, **new: Value) -> dict[str, tuple[Value, Value]]:
+    """Return {flag: (current value, proposed value)} for the settings that exist and would change.
+
+    A setting unknown to the trainer's format, or already at the proposed value, is left out; a
+    current value the log does not show is None.
+    """
+    proposed: dict[str, tuple[Value, Value]] = {}
+    for name, value in new.items():
+        flag = run.flags.get(name)
+        old = run.setting(name)
+        if flag is not None and old != value:
+            proposed[flag] = (old, value)
+    return proposed
+
+
+def round_down(value: float, digits: int = 1) -> float:
+    """Return a setting with few digits, as people write them.
+
+    >>> round_down(0.000333), round_down(1234.0, 2)
+    (0.0003, 1200.0)
+    """
+    from math import floor, log10
+
+    if value <= 0:
+        return value
+    power = floor(log10(value)) - digits + 1
+    return float(f"{floor(value / 10**power + 1e-9) * 10**power:.{digits}g}")
+
+
+def as_flags(changes: Mapping[str, tuple[Value, Value]]) -> str:
+    """Return the proposed settings as they stand on a command line.
+
+    >>> as_flags({"--max_iters": (5000, 1750), "--dropout": (None, 0.3)})
+    '--max_iters=1750 --dropout=0.3'
+    """
+    return " ".join(f"{flag}={new}" for flag, (_, new) in changes.items())

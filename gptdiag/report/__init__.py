@@ -1,0 +1,1 @@
+"""Analysis to text, one file per renderer. A renderer reads only `Analysis`."""

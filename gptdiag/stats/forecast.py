@@ -1,0 +1,57 @@
+"""Where a loss curve is going: a power law with offset, with the interval its fit leaves open."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gptdiag.run import Floats, Ints
+
+EXPONENTS = np.geomspace(0.03, 3.0, 40)
+FEWEST = 6  # points; three parameters are fitted
+LOOSE = 4.0  # how much worse than the best fit, in noise variances, a curve may be and still count
+
+
+class Forecast(NamedTuple):
+    """A loss at a later step with its interval, in the units of the curve."""
+
+    step: int
+    value: float
+    low: float
+    high: float
+
+
+def power_law(step: Ints, loss: Floats, sigma: float, target: int) -> Forecast | None:
+    """Return the loss that L(t) = E + A t^-b reaches at `target`, None if the points cannot say.
+
+    For each exponent b the best E >= 0 and A >= 0 follow by least squares; the forecast is the best
+    one's, the interval spans all whose fit is not clearly worse. Assumes that whatever shaped the
+    curve so far, the learning rate above all, goes on alike.
+
+    Args:
+        step: (n,) increasing; loss: (n,) float64 without NaN; sigma: noise of one point.
+    """
+    use = step > 0
+    t, y = step[use].astype(np.float64), loss[use]
+    if len(t) < FEWEST or target <= t[-1]:
+        return None
+    fits = []
+    for b in EXPONENTS:
+        basis = np.column_stack([np.ones(len(t)), (t / t[-1]) ** -b])
+        (offset, amplitude), *_ = np.linalg.lstsq(basis, y, rcond=None)
+        if offset < 0:
+            offset, amplitude = 0.0, float(basis[:, 1] @ y / (basis[:, 1] @ basis[:, 1]))
+        if amplitude < 0:
+            offset, amplitude = float(np.mean(y)), 0.0
+        error = float(np.sum((offset + amplitude * basis[:, 1] - y) ** 2))
+        fits.append((error, float(offset + amplitude * (target / t[-1]) ** -b)))
+    errors, values = (np.array(column) for column in zip(*fits, strict=True))
+    best = int(np.argmin(errors))
+    variance = max(sigma**2, errors[best] / max(len(t) - 3, 1))
+    near = values[errors <= errors[best] + LOOSE * variance]
+    # What the curve reaches is known no better than a handful of its points.
+    spread = 2 * np.sqrt(variance) * np.sqrt(3 / len(t)) * (target / t[-1])
+    return Forecast(
+        target, float(values[best]), float(near.min() - spread), float(near.max() + spread)
+    )
