@@ -7,7 +7,7 @@ again.
 
 from __future__ import annotations
 
-import sys
+import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +27,9 @@ Item = TypeVar("Item")
 MAX_EVENTS = 100_000  # a log made of nothing but "saving checkpoint" must not fill the memory
 
 
-MISSING = -sys.float_info.max  # stands for "not printed"; NaN means that the run logged NaN
+# Stands for "not printed" until the table is made. A NaN of its own bits, as the run may log NaN.
+_MISSING_BITS = 0x7FF8_6D69_7373_2E2E
+MISSING: float = struct.unpack("<d", struct.pack("<Q", _MISSING_BITS))[0]
 
 
 class _Pile:
@@ -90,7 +92,7 @@ class _Pile:
         for name, column in self.columns.items():
             dense = np.full(n, MISSING)
             dense[: len(column)] = np.frombuffer(column, dtype=np.float64)
-            there = dense != MISSING
+            there = dense.view(np.int64) != _MISSING_BITS
             columns[name], present[name] = np.where(there, dense, np.nan), there
         step, line = (np.array(a, dtype=np.int64) for a in (self.step, self.line))
         return Table(step, line, np.zeros(n, dtype=np.int64), columns, present)
@@ -142,15 +144,32 @@ class RunBuilder:
         if cut:
             steps = steps.where(slice(0, -1))
         ranks = [np.array(pile.rank, dtype=np.int64) for pile in (self.steps, self.evals)]
-        rows = Arrived(steps, evals, ranks[0][: len(steps)], ranks[1], tuple(self.events))
-        spans = split_into_runs(rows, total_lines=len(text.lines))
         # A format may read regular lines together and so yield a little out of order.
         self.events.sort(key=attrgetter("line"))
         self.settings.sort(key=itemgetter(1))
         problems = sorted([*self.problems, cut] if cut else self.problems)
-        return tuple(self._run(text, span, rows, problems) for span in spans)
+        read = np.setdiff1d(np.array(self.read_lines, dtype=np.int64), [p.line for p in problems])
+        rows = Arrived(steps, evals, ranks[0][: len(steps)], ranks[1], tuple(self.events))
+        spans = split_into_runs(rows, total_lines=len(text.lines))
+        return tuple(
+            self._run(
+                text,
+                span,
+                rows,
+                tuple(_within(problems, span.part, key=attrgetter("line"))),
+                _count(span.part, problems, read),
+            )
+            for span in spans
+        )
 
-    def _run(self, text: SourceText, span: Span, rows: Arrived, found: Sequence[Problem]) -> Run:
+    def _run(
+        self,
+        text: SourceText,
+        span: Span,
+        rows: Arrived,
+        problems: tuple[Problem, ...],
+        lines: LineCount,
+    ) -> Run:
         part = span.part
         config: dict[str, Value] = {}
         system: dict[str, Value] = {}
@@ -158,7 +177,6 @@ class RunBuilder:
         for kind, line, values in _within(self.settings, part, key=itemgetter(1)):
             (config if kind == "config" else system).update(values)
             origins.update(dict.fromkeys(values, f"line {line}"))
-        problems = tuple(_within(found, part, key=attrgetter("line")))
         steps, old_steps = _latest(rows.steps, span.step_rows, span.step_segments)
         evals, old_evals = _latest(rows.evals, span.eval_rows, span.eval_segments)
         return Run(
@@ -171,7 +189,7 @@ class RunBuilder:
             events=tuple(_within(self.events, part, key=attrgetter("line"))),
             segments=_measured(span.segments, steps),
             problems=problems,
-            lines=self._count(part, problems),
+            lines=lines,
             part=part,
             replaced_steps=old_steps,
             replaced_evals=old_evals,
@@ -182,13 +200,13 @@ class RunBuilder:
             text=text,
         )
 
-    def _count(self, part: Part, problems: tuple[Problem, ...]) -> LineCount:
-        read = np.frombuffer(self.read_lines, dtype=np.int64) if self.read_lines else np.zeros(0)
-        bad = len({p.line for p in problems})
-        good = int(np.count_nonzero((read >= part.first_line) & (read <= part.last_line)))
-        good -= bool(problems) and len(read) > 0 and problems[-1].line == read[-1]
-        total = part.last_line - part.first_line + 1
-        return LineCount(total, good, total - good - bad, bad)
+
+def _count(part: Part, problems: Sequence[Problem], read: Ints) -> LineCount:
+    """Return what became of the lines of a part; `read` is sorted and without problem lines."""
+    bad = len({p.line for p in _within(problems, part, key=attrgetter("line"))})
+    first, end = np.searchsorted(read, [part.first_line, part.last_line + 1])
+    good, total = int(end - first), part.last_line - part.first_line + 1
+    return LineCount(total, good, total - good - bad, bad)
 
 
 def _cut_off(steps: Table, text: SourceText) -> Problem | None:

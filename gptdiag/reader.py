@@ -22,27 +22,35 @@ SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffin
 FLOOR = 0.15  # below this score a format is not recognised
 LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".gz", ".zst")
 
-# Logs of tools that are known and not read yet: saying so beats guessing.
+# What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
+# where a file holds only one.
 _OTHER_TOOLS = (
-    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM"),
-    (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer"),
-    (r"\"log_history\":", "Hugging Face trainer_state.json"),
-    (r"^s:\d+ (?:trl|tel):", "llm.c main.log"),
-    (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c"),
-    (r"step:\d+/\d+ .*train_time:", "modded-nanogpt"),
-    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat"),
-    (r":::MLLOG \{", "MLPerf logging"),
-    (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan"),
-    (r"train_inner|num_updates=", "fairseq"),
-    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning"),
-    (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras"),
-    (r"iter \d+ step \d+: loss", "LitGPT"),
-    (r"Iter \d+: Train loss", "mlx-lm"),
-    (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed"),
+    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
+    (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
+    (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
+    (
+        r"^ *\"(?:eval_steps|best_model_checkpoint|is_hyper_param_search)\":",
+        "Hugging Face Trainer (trainer_state.json)",
+        1,
+    ),
+    (r"^s:\d+ (?:trl|tel):", "llm.c (main.log)", 2),
+    (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c", 2),
+    (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
+    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
+    (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
+    (r":::MLLOG \{", "MLPerf logging", 2),
+    (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
+    (r"train_inner|num_updates=", "fairseq", 2),
+    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
+    (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),
+    (r"iter \d+ step \d+: loss", "LitGPT", 2),
+    (r"Iter \d+: Train loss", "mlx-lm", 2),
+    (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed", 2),
+    (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
+    (r"^\"?[Ss]tep\"?,", "a spreadsheet (CSV)", 1),
 )
-_PYTHON = re.compile(
-    r"^\s*(?:import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==)"
-)
+_PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
+_SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code
 
 
 def read_all(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
@@ -124,6 +132,11 @@ def recognise(text: SourceText) -> Format:
     best = ranked[0]
     lines = [line.text for line in (*head, *tail)]
     foreign = _foreign(lines)
+    if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
+        raise FormatError(
+            f"{text.name} looks like Python source code, not a training log",
+            "run it and give gptdiag what it prints",
+        )
     if scores[best] < FLOOR or (foreign and scores[best] < 0.5):
         raise _unrecognised(text.name, lines, foreign)
     if len(ranked) > 1 and scores[ranked[1]] == scores[best]:
@@ -145,8 +158,9 @@ def _sample(lines: list[str], order: range) -> list[Line]:
 
 def _foreign(lines: list[str]) -> str:
     """Return the name of a known tool whose lines these are, or an empty string."""
-    for pattern, tool in _OTHER_TOOLS:
-        if sum(re.search(pattern, line) is not None for line in lines) >= min(2, len(lines)):
+    for pattern, tool, needed in _OTHER_TOOLS:
+        hits = sum(re.search(pattern, line) is not None for line in lines)
+        if hits >= min(needed, len(lines)):
             return tool
     return ""
 
@@ -155,13 +169,8 @@ def _unrecognised(name: str, lines: list[str], foreign: str) -> FormatError:
     known = ", ".join(formats())
     if foreign:
         return FormatError(
-            f"{name} looks like a log of {foreign}, which this version does not read",
+            f"{name} looks like the output of {foreign}, which this version does not read",
             f"it reads {known}; or write JSONL with gptdiag.RunLog (docs/log-format.md)",
-        )
-    if sum(_PYTHON.match(line) is not None for line in lines) >= 3:
-        return FormatError(
-            f"{name} looks like Python source code, not a training log",
-            "run it and give gptdiag what it prints",
         )
     return FormatError(
         f"{name}: no known log format was recognised in its {len(lines)} sampled lines",

@@ -8,16 +8,20 @@ from gptdiag.record import Value
 from gptdiag.run import Run
 
 
-def change(run: Run, **new: Value) -> dict[str, tuple[Value, Value]]:
+def change(
+    run: Run, seen: Mapping[str, Value] | None = None, **new: Value
+) -> dict[str, tuple[Value, Value]]:
     """Return {flag: (current value, proposed value)} for the settings that exist and would change.
 
     A setting unknown to the trainer's format, or already at the proposed value, is left out; a
-    current value the log does not show is None.
+    current value that neither the configuration shows nor `seen` gives is None.
     """
     proposed: dict[str, tuple[Value, Value]] = {}
     for name, value in new.items():
         flag = run.flags.get(name)
         old = run.setting(name)
+        if old is None and seen:
+            old = seen.get(name)
         if flag is not None and old != value:
             proposed[flag] = (old, value)
     return proposed

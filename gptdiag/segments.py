@@ -237,7 +237,8 @@ class _Stream:
         of_eval = self.is_eval[inside]
         rows = self.row[inside]
         segments = []
-        for process, stop in zip(processes[first:last], [*starts[1:], end], strict=True):
+        stops = [*starts[1:], end][: len(starts)]
+        for process, stop in zip(processes[first:last], stops, strict=True):
             steps = self.step[process.position : stop]
             segments.append(
                 Segment(int(steps.min()), int(steps.max()), process.line, process.kind, process.why)

@@ -33,6 +33,7 @@ import re
 import numpy as np
 
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.record import Value
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Event, Run
@@ -135,17 +136,14 @@ def _remedies(run: Run, root: Event) -> tuple[Remedy, ...]:
     found = []
     batch, accumulation = run.number("batch_size"), run.number("gradient_accumulation_steps")
     if re.search(r"out of memory|OutOfMemory", root.text, re.I) and batch and batch >= 2:
-        half = int(batch // 2)
-        double = int(2 * accumulation) if accumulation else None
+        smaller: dict[str, Value] = {"batch_size": int(batch // 2)}
+        if accumulation:
+            smaller["gradient_accumulation_steps"] = int(2 * accumulation)
         found.append(
             Remedy(
                 "Halve the micro-batch and double the accumulation",
                 "the same tokens per step in about half the activation memory",
-                change(
-                    run,
-                    batch_size=half,
-                    **({"gradient_accumulation_steps": double} if double else {}),
-                ),
+                change(run, None, **smaller),
                 risk="somewhat slower steps",
             )
         )

@@ -165,22 +165,18 @@ def _remedies(run: Run, times: Timing, share: float, options: Options) -> tuple[
     # With a share s of evaluation, 1/k of the evaluations leave s/k / (1 - s + s/k).
     factor = int(np.ceil(share * (1 - target) / (target * (1 - share))))
     rarer = max(2, min(factor, times.evals // FEWEST_LEFT))  # enough evaluations must remain
-    steps = run.evals.step
-    interval = run.number("eval_interval")
-    if interval is None and len(steps) > 1:
-        interval = float(np.median(np.diff(steps)))
+    interval = run.number("eval_interval") or float(np.median(np.diff(run.evals.step)))
     iters = run.number("eval_iters")
     noise = eval_noise(run)
-    found = []
-    if interval:
-        found.append(
-            Remedy(
-                "Evaluate less often",
-                "the checkpoint can only be as fresh as the last evaluation",
-                change(run, eval_interval=int(interval * rarer)),
-                expected=_gain(times, rarer),
-            )
+    rarely = change(run, {"eval_interval": int(interval)}, eval_interval=int(interval * rarer))
+    found = [
+        Remedy(
+            "Evaluate less often",
+            "the checkpoint can only be as fresh as the last evaluation",
+            rarely,
+            expected=_gain(times, rarer),
         )
+    ]
     fewer = min(factor, 4)  # batches; the noise of an evaluation at most doubles
     if iters and iters / fewer >= 1:
         found.append(

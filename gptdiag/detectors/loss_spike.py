@@ -115,8 +115,9 @@ def _stretches(residual: Floats, score: Floats) -> list[_Spike]:
 
 
 def _stays_up(values: Floats, level: Floats, spike: _Spike) -> bool:
-    """Return whether the loss after a spike is above the loss before it by 4 standard errors."""
-    before, after = values[max(0, spike.first - 20) : spike.first], values[spike.end :][:20]
+    """Return whether the loss well after a spike is 4 standard errors above that before it."""
+    back = spike.end + max(20, 2 * (spike.end - spike.first))  # time to come back
+    before, after = values[max(0, spike.first - 20) : spike.first], values[back : back + 20]
     if len(before) < 10 or len(after) < 10:
         return False
     sigma = MAD_TO_SIGMA * np.median(np.abs(before - np.median(before)))

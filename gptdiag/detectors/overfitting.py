@@ -76,7 +76,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
             f"the validation loss rose from {low} to {last}, but the training loss did not fall "
             "meanwhile"
         )
-    return _finding(run, curve, rise, rise.amount < options.onset * curve.val[curve.best])
+    return _finding(run, curve, rise, rise.amount < options.onset * float(curve.val[curve.best]))
 
 
 def _finding(run: Run, curve: Curve, rise: Rise, onset: bool) -> Finding:

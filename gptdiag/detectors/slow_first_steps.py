@@ -37,7 +37,7 @@ from gptdiag.measures.timing import Timing, timing
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
-from gptdiag.wording import duration, milliseconds, percent, plural
+from gptdiag.wording import duration, milliseconds, percent
 
 LEAST_STEPS = 2.0  # plain steps of extra time below which warm-up is not worth a word
 COSTLY = 0.1  # share of the run's time from which skipping compilation is worth a thought
@@ -56,6 +56,10 @@ def detect(run: Run, options: object) -> Finding | Clear:
     return _finding(run, times, extra)
 
 
+def _steps(n: int) -> str:
+    return "The first step" if n == 1 else f"The first {n} steps"
+
+
 def _finding(run: Run, times: Timing, extra: float) -> Finding:
     rows = np.flatnonzero(times.is_warmup)
     first = int(rows[0])
@@ -63,7 +67,7 @@ def _finding(run: Run, times: Timing, extra: float) -> Finding:
         np.unique(np.searchsorted([s.line for s in run.segments], times.line[rows], "right"))
     )
     share = extra / times.total_ms
-    of = f" in {processes} process starts" if processes > 1 else ""
+    of = f" of {processes} processes together" if processes > 1 else ""
     beyond = " beyond its evaluation" if times.is_eval[first] else ""
     causes = [
         Cause("compilation of the model", "the log says that the model is compiled", "likely")
@@ -84,11 +88,9 @@ def _finding(run: Run, times: Timing, extra: float) -> Finding:
         )
     return Finding(
         message=(
-            f"{plural(len(rows), 'first step')}{of} took {duration(extra)} longer than a plain "
-            "step "
-            f"({milliseconds(times.typical_ms)}){beyond}: {percent(share)} of the run's time; "
-            "left out of "
-            "every speed figure here."
+            f"{_steps(len(rows))}{of} took {duration(extra)} longer than a plain step "
+            f"({milliseconds(times.typical_ms)}){beyond}: {percent(share)} of the run's time, left "
+            "out of every speed figure here."
         ),
         severity="note",
         headline=f"warm-up took {duration(extra)}",

@@ -58,7 +58,7 @@ class Options:
     apart: float = 0.8  # share of slow steps that must exceed the typical step of the base
     drift_sigmas: float = 6.0  # standard errors of a gradual rise
     cost: float = 0.03  # share of the run's time for a warning
-    least_cost: float = 0.005  # share of the run's time below which nothing is said
+    least_cost: float = 0.005  # share of the time; a drop that is over and cost less is not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
             "step time changes, tokens per second do not: a planned change of batch or length"
         )
     lost = _lost_ms(times, rows, drop)
-    if lost < options.least_cost * times.total_ms:
+    if drop.recovered and lost < options.least_cost * times.total_ms:
         return Clear(f"a drop that costs less than {percent(options.least_cost)} of the time")
     return _finding(run, times, rows[drop.slow], drop, lost, lost > options.cost * times.total_ms)
 

@@ -73,6 +73,8 @@ def check_finding(finding: Finding, run: Run) -> None:
     assert finding.headline
     assert not finding.headline.endswith(".")
     assert finding.evidence
+    for value in finding.data.values():
+        assert isinstance(value, (bool, int, float, str)), "a plain value, none of numpy's"
     for line in finding.lines:
         assert 1 <= line <= len(run.text.lines)
     for remedy in finding.remedies:

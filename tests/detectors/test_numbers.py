@@ -1,0 +1,214 @@
+"""The numbers in the findings are the planted ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gptdiag.simulate import FAULTS, Recipe, console_log
+from tests.helpers import analysis_of, finding_of, outcome_of, run_of
+
+SEEDS = range(4)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_overfitting_names_the_best_step_and_its_checkpoint(seed: int) -> None:
+    recipe = replace(FAULTS["GD201"], seed=seed)
+    finding = finding_of(recipe, "GD201")
+    run = run_of(recipe)
+    assert finding.data["best_step"] == run.evals.step[np.argmin(run.evals["val_loss"])]
+    assert abs(int(finding.data["best_step"]) - 1750) <= 500  # type: ignore[arg-type]
+    assert finding.severity == "warning"
+    stop = next(r for r in finding.remedies if "--max_iters" in r.change)
+    assert stop.change["--max_iters"] == (5000, finding.data["best_step"])
+
+
+def test_a_rise_of_one_percent_is_an_onset() -> None:
+    recipe = replace(FAULTS["GD201"], flat_from=1750, overfit_by=0.02, eval_noise=0.001)
+    finding = finding_of(recipe, "GD201")
+    assert finding.severity == "note"
+    assert finding.data["onset"] is True
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_is_no_overfitting(seed: int) -> None:
+    flat = Recipe(flat_from=1000, eval_noise=0.02, seed=seed)
+    assert outcome_of(flat, "GD201").status == "clear"
+
+
+def test_both_losses_rising_is_not_overfitting() -> None:
+    assert outcome_of(FAULTS["GD102"], "GD201").status == "clear"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_divergence_names_its_onset(seed: int) -> None:
+    finding = finding_of(replace(FAULTS["GD102"], seed=seed), "GD102")
+    assert abs(int(finding.data["onset"]) - 2500) <= 500  # type: ignore[arg-type]
+    assert finding.evidence[0].numbers["rise"].value == pytest.approx(0.8, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_evaluation_cost_is_measured(seed: int) -> None:
+    finding = finding_of(replace(FAULTS["GD301"], seed=seed), "GD301")
+    numbers = finding.evidence[0].numbers
+    assert numbers["eval_ms"].value == pytest.approx(4400, rel=0.01)
+    assert numbers["plain_step_ms"].value == pytest.approx(33, rel=0.01)
+    # 21 evaluations of 4.4 s beside 5000 steps of 33 ms
+    assert numbers["share"].value == pytest.approx(100 * 92.4 / (92.4 + 165), rel=0.03)
+    assert "400 forward passes of 11.0 ms each" in finding.causes[0].evidence
+
+
+def test_evaluations_between_logged_steps_are_counted() -> None:
+    """With log_interval 10 and eval_interval 125 half of the evaluations fall on no logged step."""
+    text = console_log(Recipe(eval_ms=4400.0, log_interval=5, eval_interval=125))
+    lines = [
+        line
+        for line in text.splitlines()
+        if not line.startswith("iter ") or int(line.split()[1][:-1]) % 10 == 0
+    ]
+    finding = finding_of("\n".join(lines) + "\n", "GD301")
+    assert "(20 of them between logged steps)" in finding.message
+    assert finding.data["evaluations"] == 41
+    assert finding.evidence[0].numbers["share"].value == pytest.approx(52, abs=3)
+
+
+def test_the_average_is_undone_exactly() -> None:
+    """The dip of nanoGPT issue 215: 15.34 % falls to 13.85 % and comes back over seven lines."""
+    shown = [15.34, 15.34, 13.85, 14.00]
+    times = [1097.0, 1097.0, 35390.0, 1097.0]
+    text = ""
+    for k, (mfu, ms) in enumerate(zip(shown, times, strict=True)):
+        if k == 2:
+            text += "step 20: train loss 3.0, val loss 3.1\n"
+        text += f"iter {10 * k}: loss 3.0000, time {ms:.2f}ms, mfu {mfu:.2f}%\n"
+    finding = finding_of(text, "GD403")
+    assert finding.evidence[0].numbers["predicted"].value == pytest.approx(13.85, abs=0.01)
+
+
+@pytest.mark.parametrize("slower", [0.06, 0.15, 0.5])
+def test_slowdown_is_measured_and_dated(slower: float) -> None:
+    finding = finding_of(Recipe(slow_from=2600, slower=slower), "GD305")
+    assert abs(int(finding.data["onset"]) - 2600) <= 100  # type: ignore[arg-type]
+    assert finding.data["slower"] == pytest.approx(slower, abs=0.01)
+
+
+def test_slowdown_of_five_percent_is_found_within_fifty_logged_steps() -> None:
+    finding = finding_of(Recipe(slow_from=4500, slower=0.055), "GD305")
+    assert abs(int(finding.data["onset"]) - 4500) <= 100  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_jitter_alone_is_no_slowdown(seed: int) -> None:
+    outcome = outcome_of(Recipe(time_noise=0.2, seed=seed), "GD305")
+    assert [f for f in outcome.findings if f.severity != "note"] == []
+
+
+def test_getting_faster_is_clear() -> None:
+    assert outcome_of(Recipe(slow_from=2600, slower=-0.3), "GD305").status == "clear"
+
+
+def test_stalls_after_evaluations_are_recognised() -> None:
+    steps = tuple(range(270, 5000, 250))
+    finding = finding_of(Recipe(stalls=steps, stall_ms=3000.0), "GD304")
+    assert "always 20 steps after an evaluation" in finding.message
+    assert finding.data["stalls"] == len(steps)
+
+
+def test_single_hard_batch_is_a_note_without_remedy() -> None:
+    finding = finding_of(Recipe(hard_batches=(3000,)), "GD103")
+    assert finding.severity == "note"
+    assert "steps 3000" in finding.message
+    assert finding.remedies == ()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_heavy_tailed_noise_is_no_spike_worth_a_warning(seed: int) -> None:
+    outcome = outcome_of(Recipe(steps=20_000, seed=seed), "GD103")
+    assert [f for f in outcome.findings if f.severity != "note"] == []
+
+
+def test_nan_names_the_last_good_step_and_checkpoint() -> None:
+    finding = finding_of(FAULTS["GD101"], "GD101")
+    assert "at step 3000, after" in finding.message
+    assert "step 2990" in finding.message
+    saved = next(r for r in finding.remedies if "checkpoint" in r.title)
+    assert "line" in saved.title
+
+
+def test_skipped_updates_are_named_as_the_cause_of_nan() -> None:
+    """fp16: at the first NaN steps get faster, because the optimizer no longer steps."""
+    text = console_log(Recipe(nan_from=3000, slow_from=3000, slower=-0.08))
+    finding = finding_of(text, "GD101")
+    assert finding.causes[0].what.startswith("float16 overflow")
+    assert "faster at the same point" in finding.causes[0].evidence
+
+
+def test_plateau_says_since_when() -> None:
+    finding = finding_of(FAULTS["GD106"], "GD106")
+    assert int(finding.data["begin"]) <= 2500  # type: ignore[arg-type]
+
+
+def test_plateau_with_learning_rate_left_proposes_to_decay() -> None:
+    text = console_log(replace(FAULTS["GD106"], planned_steps=20_000))
+    finding = finding_of(text, "GD106")
+    assert finding.causes[0].what == "the learning rate is still too high to settle"
+    assert "--lr_decay_iters" in finding.remedies[0].change
+
+
+def test_forecast_holds_what_the_longer_run_reached() -> None:
+    """The made-up curve goes on: its value at the forecast step must lie in the interval."""
+    from gptdiag.simulate import _train_loss
+
+    recipe = FAULTS["GD108"]
+    forecast = analysis_of(recipe).summaries[0].forecast
+    assert forecast is not None
+    truth = _train_loss(recipe, forecast.step) + recipe.gap
+    assert forecast.low <= truth <= forecast.high
+
+
+@pytest.mark.parametrize("jump", [0.0, 0.5])
+def test_loss_jump_at_a_resume_is_a_warning(jump: float) -> None:
+    finding = finding_of(Recipe(resume_at=2500, resume_jump=jump), "GD902")
+    assert finding.severity == ("warning" if jump else "note")
+    assert finding.evidence[0].numbers["steps_run_again"].value == 26
+
+
+@pytest.mark.parametrize(
+    ("last", "severity", "says"),
+    [
+        ("torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "error",
+         "memory"),
+        ("KeyboardInterrupt", "note", "Ctrl-C"),
+        ("RuntimeError: NCCL communicator was aborted: timeout", "error", "NCCL"),
+        ("slurmstepd: error: *** JOB 1 CANCELLED AT 2024-01-01 DUE TO TIME LIMIT ***",
+         "note", "time limit"),
+        ("ValueError: shapes do not match", "error", "shapes do not match"),
+    ],
+    ids=["oom", "ctrl-c", "nccl", "slurm", "other"],
+)  # fmt: skip
+def test_crashes_are_told_apart(last: str, severity: str, says: str) -> None:
+    finding = finding_of(Recipe(crash=last), "GD904")
+    assert finding.severity == severity
+    assert says in finding.message
+    assert "step 5000" in finding.message
+
+
+def test_an_error_after_which_training_goes_on_did_not_end_the_run() -> None:
+    text = console_log(Recipe(steps=1000))
+    half = text.index("iter 500:")
+    message = 'Traceback (most recent call last):\n  File "x"\nOSError: upload failed\n'
+    finding = finding_of(text[:half] + message + text[half:], "GD904")
+    assert finding.severity == "note"
+    assert "training went on" in finding.message
+
+
+def test_mfu_above_100_percent_is_impossible_and_the_device_gives_the_truth() -> None:
+    from gptdiag.context import Context
+
+    finding = finding_of(FAULTS["GD402"], "GD402", Context(gpu="H100"))
+    assert "up to 152 %" in finding.message
+    assert "47 % of the H100 SXM's bfloat16 peak of 989" in finding.message
+    assert outcome_of(Recipe(), "GD402").status == "skipped"
+    assert outcome_of(Recipe(), "GD402", Context(gpu="A100")).status == "clear"

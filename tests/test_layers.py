@@ -1,0 +1,107 @@
+"""Imports go one way only. The layers are those of docs/how-it-works.md."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.corpus_files import ROOT
+
+PACKAGE = ROOT / "gptdiag"
+
+# A module may import from its own layer's list and from every layer above it in this table.
+LAYERS = [
+    {"errors", "schema", "__init__"},
+    {"record", "runlog"},
+    {"run", "configfile", "devices", "simulate"},
+    {"finding", "stats"},
+    {"wording", "source"},
+    {"registry"},
+    {"segments", "formats"},
+    {"build", "context", "remedies", "convert"},
+    {"reader", "measures"},
+    {"detectors", "summary", "settings"},
+    {"analysis"},
+    {"report"},
+    {"api", "commands", "cli", "__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+NEVER_EACH_OTHER = {"detectors", "formats", "commands"}
+SHARED_BY_COMMANDS = {"gptdiag.report.safe_text"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported(path: Path) -> set[str]:
+    """Return the gptdiag modules a file imports, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            parts = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {p if (ROOT / (p.replace(".", "/") + ".py")).exists() else node.module
+                      for p in parts}  # fmt: skip
+    return {name for name in found if name.split(".")[0] == "gptdiag"}
+
+
+def part_of(module: str) -> str:
+    """Return the top-level part of a module: "detectors" for gptdiag.detectors.plateau."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    own = part_of(name_of(path))
+    for other in imported(path):
+        target = part_of(other)
+        if own == "registry" and target in ("formats", "detectors"):
+            continue  # it scans these packages for their modules, by design
+        if target == "__init__" or other in SHARED_BY_COMMANDS:
+            continue
+        assert LEVEL[target] <= LEVEL[own], f"{name_of(path)} imports upward: {other}"
+        if own in NEVER_EACH_OTHER and target == own:
+            shared = other.rsplit(".", 1)[-1]
+            assert shared.startswith("_"), f"{name_of(path)} imports its sibling {other}"
+
+
+def test_every_part_has_its_layer() -> None:
+    assert {part_of(name_of(path)) for path in modules()} == set(LEVEL)
+
+
+def test_detectors_read_only_runs_and_measures() -> None:
+    allowed = {
+        *("errors", "finding", "measures", "record", "registry", "remedies", "run", "stats"),
+        "wording",
+    }
+    for path in (PACKAGE / "detectors").glob("*.py"):
+        assert {part_of(m) for m in imported(path)} <= allowed, path
+
+
+def test_schema_and_runlog_use_the_standard_library_only() -> None:
+    import sys
+
+    for name in ("schema.py", "runlog.py"):
+        tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+        roots = {
+            (node.module or "").split(".")[0]
+            if isinstance(node, ast.ImportFrom)
+            else node.names[0].name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        }
+        assert roots <= set(sys.stdlib_module_names) | {"gptdiag"}
+
+
+def test_trainer_imports_nothing_of_the_analyzer_but_the_log_writer() -> None:
+    for path in (ROOT / "train").rglob("*.py"):
+        assert imported(path) <= {"gptdiag.runlog"}, path

@@ -1,0 +1,144 @@
+"""Recognising formats, refusing what is no log, folders, several sources."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptdiag.analysis import analyse_runs
+from gptdiag.errors import FormatError, InputError, UsageError
+from gptdiag.reader import parse_text, read_all
+from gptdiag.report import json_v1, terminal
+from gptdiag.simulate import FAULTS, Recipe, console_log
+from tests.helpers import runs_of, source_text
+
+LOG = console_log(Recipe(steps=600, eval_interval=100))
+OTHER_TOOLS = {
+    "Megatron-LM": " iteration       10/     100 | consumed samples:  160 | "
+    "elapsed time per iteration (ms): 812.3 | lm loss: 9.1E+00 | grad norm: 2.1 |\n",
+    "Hugging Face Trainer": "{'loss': 2.34, 'grad_norm': 0.87, 'epoch': 0.97}\n",
+    "llm.c": "s:10 trl:6.123 lr:0.0006 norm:1.2\n",
+    "modded-nanogpt": "step:10/5100 train_loss:5.1 train_time:1812ms step_avg:nanms\n",
+    "nanochat": "step 00010/21400 (0.05%) | loss: 8.1 | lrm: 1.00 | dt: 245.12ms\n",
+    "torchtitan": "[titan] step: 200  loss:  6.1384  memory: 49.66GiB(52.28%)  tps: 5,856\n",
+}
+
+
+@pytest.mark.parametrize("tool", OTHER_TOOLS)
+def test_log_of_another_tool_is_named(tool: str) -> None:
+    with pytest.raises(FormatError, match=tool):
+        runs_of(OTHER_TOOLS[tool] * 20)
+
+
+def test_python_source_is_named() -> None:
+    text = (Path(__file__)).read_text()
+    with pytest.raises(FormatError, match="Python source"):
+        runs_of(text)
+
+
+def test_text_without_training_data_is_refused_with_what_to_do() -> None:
+    with pytest.raises(FormatError, match="no known log format") as caught:
+        runs_of("Dear diary,\ntoday nothing was trained.\n" * 5)
+    assert "--format" in caught.value.hint
+
+
+def test_unknown_format_gets_a_suggestion() -> None:
+    with pytest.raises(UsageError, match="Did you mean nanogpt"):
+        runs_of(LOG, format="nanogtp")
+
+
+def test_four_lines_are_a_log() -> None:
+    (run,) = runs_of(
+        "iter 4980: loss 0.8010, time 33.22ms, mfu 11.07%\n"
+        "iter 4990: loss 0.8212, time 33.23ms, mfu 11.09%\n"
+        "step 5000: train loss 0.6224, val loss 1.7044\n"
+        "iter 5000: loss 0.8236, time 4446.83ms, mfu 9.99%\n"
+    )
+    assert (len(run.steps), len(run.evals), run.lines.read) == (3, 1, 4)
+
+
+def test_folder_gives_the_runs_of_its_logs_by_name(tmp_path: Path) -> None:
+    (tmp_path / "b.log").write_text(LOG)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.log.gz").write_bytes(gzip.compress(LOG.encode()))
+    (tmp_path / "README.md").write_text("nothing to see")
+    (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
+    runs = read_all(tmp_path)
+    assert [Path(run.source).name for run in runs] == ["b.log", "a.log.gz"]
+
+
+def test_folder_without_logs_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="folder without a log"):
+        read_all(tmp_path)
+
+
+def accounted(text: str) -> None:
+    """Read text and check that every line is accounted for and that nothing raises."""
+    source = source_text(text)
+    try:
+        runs = parse_text(source)
+    except InputError:
+        return
+    for run in runs:
+        lines = run.lines
+        assert lines.read + lines.ignored + lines.problems == lines.total
+        assert lines.ignored >= 0
+        assert (run.steps.step[1:] > run.steps.step[:-1]).all()
+        assert (run.evals.step[1:] > run.evals.step[:-1]).all()
+    assert sum(run.lines.total for run in runs) == len(source.lines)
+    analysis = analyse_runs(runs)
+    assert not analysis.failed, analysis.failed[0].trace
+    terminal.render(analysis)
+    json_v1.render(analysis)
+
+
+SHORT = console_log(Recipe(steps=40, log_interval=10, eval_interval=20, crash="KeyboardInterrupt"))
+
+
+def test_log_cut_at_every_byte_is_read() -> None:
+    for cut in range(0, len(SHORT), 3):
+        accounted(SHORT[:cut])
+        accounted(SHORT[cut:])
+
+
+@given(
+    seed=st.integers(min_value=0, max_value=10**6),
+    flips=st.lists(st.tuples(st.integers(0, 5000), st.characters()), max_size=40),
+    code=st.sampled_from(sorted(FAULTS)),
+    shuffled=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_damaged_log_never_raises(
+    seed: int, flips: list[tuple[int, str]], code: str, shuffled: bool
+) -> None:
+    from dataclasses import replace
+
+    text = list(console_log(replace(FAULTS[code], steps=1200, eval_interval=100, seed=seed % 7)))
+    for place, character in flips:
+        text[place % len(text)] = character
+    damaged = "".join(text)
+    if shuffled:
+        lines = damaged.split("\n")
+        for _ in range(20):
+            a, b = (random.Random(seed).randrange(len(lines)) for _ in range(2))
+            lines[a], lines[b] = lines[b], lines[a]
+        damaged = "\n".join(lines)
+    accounted(damaged)
+
+
+@pytest.mark.slow
+def test_log_shuffled_line_by_line_is_read() -> None:
+    lines = console_log(Recipe(steps=3000)).split("\n")
+    random.Random(0).shuffle(lines)
+    accounted("\n".join(lines))
+
+
+@given(text=st.text(alphabet="iter step:loss0123456789., mfu%train val\n", max_size=400))
+@settings(max_examples=150, deadline=None)
+def test_texts_near_the_grammar_never_raise(text: str) -> None:
+    accounted(text)
