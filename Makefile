@@ -27,7 +27,7 @@ $(VENV)/all: setup.cfg constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/core
 
 demo: $(VENV)/core  ## Install the core (no torch) and analyse a real log
-	@$(BIN)/gptdiag analyze examples/shakespeare_char_cpu.log
+	@$(BIN)/gptdiag analyze examples/overfitting_cpu.log --dataset-tokens 10000
 
 test: $(VENV)/all  ## Install everything and run the tests
 	$(BIN)/python -m pytest -n auto

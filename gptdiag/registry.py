@@ -169,9 +169,17 @@ def find_detector(word: str) -> Detector:
     by_name = {d.name: d for d in known.values()}
     found = known.get(word.upper()) or by_name.get(word.lower().replace("_", "-"))
     if found is None:
-        near = did_you_mean(word.upper(), known) or did_you_mean(word.lower(), by_name)
-        raise UsageError(f"there is no detector {word!r}.{near}", "`gptdiag detectors` lists them")
+        raise UsageError(
+            f"there is no detector {word!r}.{suggest_detector(word)}",
+            "`gptdiag detectors` lists them",
+        )
     return found
+
+
+def suggest_detector(word: str) -> str:
+    """Return " Did you mean X?" for the detector whose code or name is nearest, or nothing."""
+    names = [d.name for d in detectors().values()]
+    return did_you_mean(word.upper(), detectors()) or did_you_mean(word.lower(), names)
 
 
 def sections(docs: str, headings: Sequence[str]) -> dict[str, str]:

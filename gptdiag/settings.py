@@ -8,7 +8,7 @@ from typing import Any
 
 from gptdiag.errors import SettingsError, did_you_mean
 from gptdiag.finding import CONFIDENCES, SEVERITIES, Finding
-from gptdiag.registry import Detector, detectors
+from gptdiag.registry import Detector, detectors, suggest_detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ def _patterns(words: Iterable[str]) -> tuple[str, ...]:
     found = tuple(w.strip() for word in words for w in word.split(",") if w.strip())
     for word in found:
         if not any(matches(d, (word,)) for d in detectors().values()):
-            names = [n for d in detectors().values() for n in (d.code, d.name)]
+            near = suggest_detector(word)
             raise SettingsError(
-                f"no detector is called {word!r}.{did_you_mean(word.upper(), names)}",
+                f"no detector is called {word!r}.{near}",
                 "`gptdiag detectors` lists codes and names; GD3 stands for all of GD301 to GD399",
             )
     return found

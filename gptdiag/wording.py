@@ -117,11 +117,11 @@ def plural(number: int, noun: str, many: str = "") -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {many or noun + 's'}"
 
 
-def listed(numbers: list[int], most: int = 5) -> str:
-    """Return numbers in a row, the rest counted.
+def at_steps(steps: list[int], most: int = 5) -> str:
+    """Return steps in a row, the rest counted.
 
-    >>> listed([1, 2, 3]), listed(list(range(9)), most=3)
-    ('1, 2, 3', '0, 1, 2 and 6 more')
+    >>> at_steps([570]), at_steps([1, 2, 3]), at_steps(list(range(9)), most=3)
+    ('step 570', 'steps 1, 2, 3', 'steps 0, 1, 2 and 6 more')
     """
-    shown = ", ".join(f"{n}" for n in numbers[:most])
-    return shown if len(numbers) <= most else f"{shown} and {len(numbers) - most} more"
+    shown = ("step " if len(steps) == 1 else "steps ") + ", ".join(f"{n}" for n in steps[:most])
+    return shown if len(steps) <= most else f"{shown} and {len(steps) - most} more"

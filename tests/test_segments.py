@@ -48,8 +48,8 @@ def kinds(text: str) -> list[list[str]]:
         # one line that arrived late
         (iters([*range(0, 200, 10), 50, *range(200, 400, 10)]), [["start"]]),
     ],
-    ids=["start", "one-based", "excerpt", "resumed-banner", "resumed-mfu", "rewind", "rewind-banner",
-         "clean-resume", "appended", "appended-banner", "late-line"],
+    ids=["start", "one-based", "excerpt", "resumed-banner", "resumed-mfu", "rewind",
+         "rewind-banner", "clean-resume", "appended", "appended-banner", "late-line"],
 )  # fmt: skip
 def test_processes_are_told_apart(text: str, expected: list[list[str]]) -> None:
     assert kinds(text) == expected

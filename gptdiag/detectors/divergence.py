@@ -132,7 +132,9 @@ def _finding(run: Run, climb: _Climb) -> Finding:
     quantum = digits_of(table[name])
     first, last = int(table.step[edges[onset]]), int(table.step[-1])
     rise, progress = float(level[-1] - level[best]), _progress(table[name], level, best)
-    lost = f", {percent(rise / progress)} of the progress it had made" if progress > rise else ""
+    lost = ""
+    if progress > rise:
+        lost = f"; {percent(rise / progress)} of the progress until then is lost"
     start = int(table.step[edges[best]])
     quoted = [int(table.line[edges[best]]), int(table.line[edges[onset]]), int(table.line[-1])]
     evals = run.evals
@@ -141,10 +143,9 @@ def _finding(run: Run, climb: _Climb) -> Finding:
         quoted = [int(evals.line[low]), quoted[1], int(evals.line[-1])]
     return Finding(
         message=(
-            f"The training loss climbed from {loss(float(level[best]), quantum)} around step "
-            f"{start} "
-            f"to {loss(float(level[-1]), quantum)} at step {last} and stays up{lost}; "
-            f"the climb begins near step {first}."
+            f"The training loss climbed from {loss(float(level[best]), quantum)} near step {start} "
+            f"to {loss(float(level[-1]), quantum)} at step {last} and stays up; the climb begins "
+            f"near step {first}{lost}."
         ),
         severity="error",
         headline=f"the loss diverges near step {first}",

@@ -145,7 +145,7 @@ def _causes(run: Run, times: Timing, rows: Bools) -> tuple[Cause, ...]:
         causes.append(
             Cause(
                 "part of it is the checkpoint written in the same step",
-                f"in {saved} of these {int(rows.sum())} steps",
+                "in all of these steps" if saved == rows.sum() else f"in {saved} of these steps",
             )
         )
     return tuple(causes)

@@ -46,7 +46,7 @@ from gptdiag.run import Bools, Floats, Run, Table
 from gptdiag.stats.robust import MAD_TO_SIGMA, print_quantum
 from gptdiag.stats.smooth import trend
 from gptdiag.stats.tails import cutoff
-from gptdiag.wording import count, listed, loss, plural
+from gptdiag.wording import at_steps, count, loss, plural
 
 BURN_IN = 20  # logged steps at the start that are left out
 FEWEST = 60  # logged losses after that; the tail of fewer says nothing
@@ -126,20 +126,20 @@ def _stays_up(values: Floats, level: Floats, spike: _Spike) -> bool:
 
 
 def _wide_message(steps: Table, spikes: list[_Spike], costly: int) -> str:
-    at = listed([int(steps.step[s.peak]) for s in spikes])
+    at = at_steps([int(steps.step[s.peak]) for s in spikes])
     least = min(s.end - s.first for s in spikes)
     back = f"the loss stays higher after {costly} of them" if costly else "it came back each time"
     return (
         f"The training loss shot up {plural(len(spikes), 'time')} for {least} or more logged steps "
-        f"(steps {at}), by up to {loss(max(s.height for s in spikes))} nats; {back}."
+        f"({at}), by up to {loss(max(s.height for s in spikes))} nats; {back}."
     )
 
 
 def _single_message(steps: Table, spikes: list[_Spike]) -> str:
-    at = listed([int(steps.step[s.peak]) for s in spikes])
+    at = at_steps([int(steps.step[s.peak]) for s in spikes])
     number = plural(len(spikes), "single logged loss lies", "single logged losses lie")
     return (
-        f"{number} far above the trend (steps {at}), by up to "
+        f"{number} far above the trend ({at}), by up to "
         f"{loss(max(s.height for s in spikes))} nats, and back at the next one."
     )
 

@@ -38,7 +38,7 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.registry import detector
 from gptdiag.run import Run, Segment
 from gptdiag.stats.robust import noise_scale
-from gptdiag.wording import count, listed, loss, plural
+from gptdiag.wording import at_steps, count, loss, plural
 
 MOST = 50  # process starts that are compared; a log of more is damaged
 COMPARED = 20  # logged losses on each side of a resume
@@ -97,8 +97,8 @@ def _finding(run: Run, resumed: list[Segment], worst: _Jump | None, jumped: bool
     again = len(run.replaced_steps)
     first = resumed[0]
     shown = worst.segment if worst and jumped else resumed[-1] if len(resumed) == 1 else first
-    at = listed([s.first_step for s in resumed])
-    parts = [f"The log holds {plural(len(resumed), 'resume')} from a checkpoint (steps {at})"]
+    at = at_steps([s.first_step for s in resumed])
+    parts = [f"The log holds {plural(len(resumed), 'resume')} from a checkpoint ({at})"]
     if again:
         parts.append(f"{count(again)} logged steps were run again; the later ones count")
     if worst and jumped:

@@ -40,7 +40,7 @@ from gptdiag.measures.timing import STALL, Timing, timing
 from gptdiag.registry import detector
 from gptdiag.run import Ints, Run
 from gptdiag.stats.tails import cutoff
-from gptdiag.wording import count, duration, listed, milliseconds, percent, plural
+from gptdiag.wording import at_steps, count, duration, milliseconds, percent, plural
 
 FEWEST = 30  # plain steps
 ROUND = (5000, 2000, 1000, 500, 250, 200, 100, 50)  # intervals people evaluate and save at
@@ -88,7 +88,7 @@ def _finding(run: Run, times: Timing, rows: Ints, options: Options) -> Finding:
     serious = share > (options.cost if len(rows) >= 3 else options.single_cost) and not pattern[2]
     return Finding(
         message=(
-            f"{plural(len(rows), 'plain step')} stalled (steps {listed(steps)}), the longest for "
+            f"{plural(len(rows), 'plain step')} stalled ({at_steps(steps)}), the longest for "
             f"{milliseconds(times.ms[worst])} where {milliseconds(times.local_ms[worst])} is "
             "usual; "
             f"{duration(cost)} in all, {percent(share)} of the time{pattern[0]}."

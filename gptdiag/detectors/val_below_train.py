@@ -69,7 +69,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     error = float(np.std(difference, ddof=1) / np.sqrt(len(rows)))
     if mean > -options.sigmas * max(error, 1e-12) or -mean < curve.quantum:
         return Clear(
-            f"the validation loss is on average {loss(mean, curve.quantum)} nats above"
+            f"the validation loss lies {loss(mean, curve.quantum)} nats above the training loss"
             if mean >= 0
             else "the two losses differ by no more than their scatter"
         )

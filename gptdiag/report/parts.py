@@ -19,6 +19,7 @@ from gptdiag.wording import (
 )
 
 MOST_NAMED = 3  # findings named in the verdict
+OF_THE_FILE = frozenset({"GD903"})  # findings about the file, not about one of its runs
 ROUTINE = frozenset({"GD301", "GD303", "GD304", "GD403", "GD905"})  # notes that do not judge a run
 
 
@@ -52,7 +53,8 @@ def _named(findings: list[Finding], runs: int) -> str:
         if runs == 1:
             parts.append(headline)
         elif len(group) == 1:
-            parts.append(f"run {group[0].run + 1}: {group[0].headline}")
+            prefix = "" if group[0].code in OF_THE_FILE else f"run {group[0].run + 1}: "
+            parts.append(prefix + group[0].headline)
         else:
             parts.append(f"{len(group)} runs: {headline}")
     more = len(parts) - MOST_NAMED
@@ -61,7 +63,7 @@ def _named(findings: list[Finding], runs: int) -> str:
 
 def figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
     """Return what a person would compute by hand, as (name, value); what is unknown is left out."""
-    return [*_loss_figures(summary), *_size_figures(summary), *_time_figures(summary)]
+    return [*_loss_figures(summary), *_size_figures(summary), *_time_figures(run, summary)]
 
 
 def _loss_figures(summary: Summary) -> list[tuple[str, str]]:
@@ -120,7 +122,7 @@ def _size_figures(summary: Summary) -> list[tuple[str, str]]:
     return rows
 
 
-def _time_figures(summary: Summary) -> list[tuple[str, str]]:
+def _time_figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
     speed, rows = summary.speed, []
     if speed.step_ms is not None:
         rate = f", {large(speed.tokens_per_s)} tokens/s" if speed.tokens_per_s else ""
@@ -135,13 +137,13 @@ def _time_figures(summary: Summary) -> list[tuple[str, str]]:
     if speed.total_ms is not None and summary.steps > 1:
         left = f", about {duration(speed.remaining_ms)} to go" if speed.remaining_ms else ""
         rows.append(("wall time", f"{duration(speed.total_ms)} for the steps in this log{left}"))
-    utilised = mfu_figure(summary)
+    utilised = mfu_figure(run, summary)
     if utilised:
         rows.append(("MFU", utilised))
     return rows
 
 
-def mfu_figure(summary: Summary) -> str:
+def mfu_figure(run: Run, summary: Summary) -> str:
     """Return the utilisation with the peak it refers to, empty if unknown."""
     use = summary.use
     if use.true_pct is not None and use.peak_tflops:
@@ -151,11 +153,14 @@ def mfu_figure(summary: Summary) -> str:
             f"{significant(use.true_pct)} % of {name}, {significant(use.peak_tflops)} TFLOP/s"
             f"{' ' + use.dtype if use.dtype else ''}{printed}"
         )
-    if use.printed_pct is not None:
+    if use.printed_pct is not None and use.achieved_tflops is not None:
+        device = run.setting("device")
+        where = (
+            f"it ran on {device}" if device in ("cpu", "mps") else "your device is not in the log"
+        )
         return (
-            f"{significant(use.printed_pct)} % of an A100's 312 TFLOP/s; your device is not in "
-            "the log "
-            "(--gpu NAME)"
+            f"printed {significant(use.printed_pct)} % of an A100's 312 TFLOP/s, which is "
+            f"{significant(use.achieved_tflops)} TFLOP/s; {where} (--gpu NAME or --peak-tflops X)"
         )
     return ""
 

@@ -119,7 +119,7 @@ def test_stalls_after_evaluations_are_recognised() -> None:
 def test_single_hard_batch_is_a_note_without_remedy() -> None:
     finding = finding_of(Recipe(hard_batches=(3000,)), "GD103")
     assert finding.severity == "note"
-    assert "steps 3000" in finding.message
+    assert "step 3000" in finding.message
     assert finding.remedies == ()
 
 

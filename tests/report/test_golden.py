@@ -1,0 +1,64 @@
+"""Whole reports, compared with those accepted before; `make golden` accepts them as they are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.api import render
+from gptdiag.reader import parse_text
+from gptdiag.simulate import FAULTS, console_log
+from gptdiag.source import read_text
+from tests.corpus_files import ROOT
+from tests.helpers import source_text
+
+GOLDEN = Path(__file__).parent / "golden"
+EXAMPLES = sorted((ROOT / "examples").glob("*.log"))
+
+
+def compare(text: str, path: Path, update: bool) -> None:
+    if update:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path.name} is missing; run `make golden`"
+    assert text == path.read_text(encoding="utf-8")
+
+
+def simulated(code: str) -> Analysis:
+    recipe = replace(FAULTS[code], steps=min(FAULTS[code].steps, 3000) if code == "GD905" else
+                     FAULTS[code].steps)  # fmt: skip
+    return analyse_runs(parse_text(source_text(console_log(recipe))))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_report_on_an_example(path: Path, update_golden: bool) -> None:
+    name = os.path.relpath(path, ROOT).replace(os.sep, "/")
+    text = replace(read_text(str(path)), name=name)
+    report = render(analyse_runs(parse_text(text)), width=90)
+    compare(report + "\n", path.with_suffix(".txt"), update_golden)
+
+
+@pytest.mark.parametrize("code", ["GD101", "GD102", "GD305", "GD902", "GD903", "GD904"])
+def test_terminal_report(code: str, update_golden: bool) -> None:
+    compare(render(simulated(code), width=80) + "\n", GOLDEN / f"{code}.txt", update_golden)
+
+
+@pytest.mark.parametrize("code", ["GD101", "GD201", "GD903"])
+def test_json_report(code: str, update_golden: bool) -> None:
+    compare(render(simulated(code), "json") + "\n", GOLDEN / f"{code}.json", update_golden)
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 100, 200])
+@pytest.mark.parametrize("code", ["GD201", "GD903", "GD904"])
+def test_no_line_is_wider_than_the_terminal(code: str, width: int) -> None:
+    from gptdiag.report.terminal import NARROWEST
+
+    lines = render(simulated(code), width=width).splitlines()
+    table = [line for line in lines if line.startswith("  run  ") or "-->" in line]
+    for line in lines:
+        if line not in table:
+            assert len(line) <= max(width, NARROWEST, 110 if width > 110 else 0), line

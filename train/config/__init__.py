@@ -1,0 +1,1 @@
+"""Recipes: config files in nanoGPT's form."""
