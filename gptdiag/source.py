@@ -184,8 +184,11 @@ class _Splitter:
             text, held = text[:-1], text[-1]
         pieces = _LINE_END.split(text) if "\r" in text else text.split("\n")
         self._rest = self._shortened(pieces.pop(), unfinished=True) + held
-        for piece in pieces:
-            self.lines.append(self._shortened(piece))
+        if "\x1b" in text or self._overlong or max(map(len, pieces), default=0) > MAX_LINE:
+            for piece in pieces:
+                self.lines.append(self._shortened(piece))
+        else:
+            self.lines.extend(pieces)
 
     def finish(self) -> tuple[list[str], bool]:
         """Return all lines, and whether the last one lacks its line ending."""

@@ -39,7 +39,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.curve import curve_of, overfits
+from gptdiag.measures.curve import curve_of, overfits, train_fall_since
 from gptdiag.measures.noise import batch_noise
 from gptdiag.measures.schedule import decay_left
 from gptdiag.registry import detector
@@ -90,7 +90,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     ]
     level = float(np.median(series.loss[tries[-1] :]))
     for first, down in falls:
-        flat = abs(down.z) < options.sigmas and not _bends(series, first)
+        flat = abs(down.z) < options.sigmas and not _turns(run, series, first)
         flat = flat and not _was_better(series, first)
         if flat and down.amount + options.sigmas * down.se < options.material * abs(level):
             return _finding(run, series, first, down)
@@ -102,14 +102,31 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     )
 
 
-def _bends(series: _Series, first: int) -> bool:
-    """Return whether the middle of the stretch lies below both ends by more than noise: a turn."""
+def _turns(run: Run, series: _Series, first: int) -> bool:
+    """Return whether the loss falls and rises again by more than noise, as overfitting begins.
+
+    A dip while the training loss stands still is no turn but a wandering evaluation.
+    """
     thirds = np.array_split(series.loss[first:], 3)
     dip = (np.mean(thirds[0]) + np.mean(thirds[2])) / 2 - np.mean(thirds[1])
-    error = series.sigma * np.sqrt(
-        0.25 / len(thirds[0]) + 1 / len(thirds[1]) + 0.25 / len(thirds[2])
-    )
-    return bool(dip > 3 * error)
+    weights = (0.25 / len(thirds[0]), 1 / len(thirds[1]), 0.25 / len(thirds[2]))
+    if dip <= 3 * series.sigma * np.sqrt(sum(weights)):
+        return False
+    curve = curve_of(run)
+    if curve is None or series.name != "evals.val_loss":
+        return True
+    return train_fall_since(run, curve).z >= 2
+
+
+def _training_fall(run: Run, series: _Series, first: int) -> float | None:
+    """Return how far the evaluated training loss fell meanwhile, None if that is not known."""
+    curve = curve_of(run)
+    if curve is None or series.name != "evals.val_loss":
+        return None
+    fallen = float(curve.train[first] - curve.train[-1])
+    if not np.isfinite(fallen):
+        return None
+    return fallen if fallen > 3 * curve.train_noise.sigma else 0.0
 
 
 def _was_better(series: _Series, first: int) -> bool:
@@ -215,29 +232,22 @@ def _causes(
                 "likely",
             )
         )
-    curve = curve_of(run)
-    if (
-        series.name == "evals.val_loss"
-        and curve is not None
-        and np.isfinite(curve.train[[first, -1]]).all()
-    ):
-        train = float(curve.train[first] - curve.train[-1])
-        if train > 3 * curve.train_noise.sigma:
-            causes.append(
-                Cause(
-                    "the model learns only its training text by now",
-                    f"the training loss fell by {loss(train)} nats meanwhile",
-                    "likely",
-                )
+    fallen = _training_fall(run, series, first)
+    if fallen:
+        causes.append(
+            Cause(
+                "the model learns only its training text by now",
+                f"the training loss fell by {loss(fallen)} nats meanwhile",
+                "likely",
             )
-        else:
-            causes.append(
-                Cause(
-                    "the model has learnt what its size and this text allow",
-                    "training and validation loss are both flat",
-                    "possible",
-                )
+        )
+    elif fallen is not None:
+        causes.append(
+            Cause(
+                "the model has learnt what its size and this text allow",
+                "training and validation loss are both flat",
             )
+        )
     if run.segments and run.segments[0].kind == "resumed" and first == 0:
         causes.append(
             Cause(

@@ -29,7 +29,8 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, compress, islice
+from operator import not_
 
 import numpy as np
 
@@ -172,8 +173,9 @@ FEWEST_TOGETHER = 64  # step lines; fewer are read one by one
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
     """Return how sure we are, 0 to 1, that these are nanoGPT lines: three of them settle it."""
-    hits = sum(_measurement(line) is not None for line in {*head, *tail})
-    return min(0.9, 0.6 + 0.1 * hits) if hits else 0.0
+    found = (line for line in chain(head, tail) if _measurement(line) is not None)
+    hits = sum(1 for _ in islice(found, 3))
+    return 0.6 + 0.1 * hits if hits else 0.0
 
 
 def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
@@ -203,11 +205,9 @@ class _Parser:
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
         source = iter(lines)
         while batch := list(islice(source, BATCH)):
-            steps = [line for line in batch if line[1].startswith("iter ")]
-            yield from self._steps(steps)
-            if len(steps) < len(batch):
-                others = [line for line in batch if not line[1].startswith("iter ")]
-                yield from self._line_by_line(others)
+            stock = [line[1].startswith("iter ") for line in batch]
+            yield from self._steps(list(compress(batch, stock)))
+            yield from self._line_by_line(compress(batch, map(not_, stock)))
 
     def _steps(self, lines: list[Line]) -> Iterator[Record | Rows | Problem]:
         """Read step lines together where they are regular, in ever smaller groups where not."""
@@ -301,9 +301,10 @@ def _together(lines: list[Line]) -> Rows | None:
     Instead of matching each line, the words of all of them are replaced by commas at once and the
     numbers read as a table; anything left over makes that fail.
     """
-    n, text = len(lines), "\n".join([line[1] for line in lines])
+    numbers, texts = zip(*lines, strict=True)
+    n, text = len(texts), "\n".join(texts)
     if text.endswith(" "):
-        text = "\n".join([line[1].rstrip() for line in lines])
+        text = "\n".join([t.rstrip() for t in texts])
     words = ["iter ", ": loss ", ", time ", "ms, mfu ", "%"]
     if "mfu" not in text:
         words[3:] = ["ms"]
@@ -312,16 +313,16 @@ def _together(lines: list[Line]) -> Rows | None:
             return None
         text = text.replace(word, "" if word in ("iter ", words[-1]) else ",")
     try:
-        numbers = np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2)
+        table = np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2)
     except ValueError:
         return None
-    step, *columns = numbers.T
-    if len(numbers) != n or len(columns) != len(words) - 2 or np.any(step % 1):
+    step, *columns = table.T
+    if len(table) != n or len(columns) != len(words) - 2 or np.any(step % 1):
         return None
     if np.any(columns[-1] < 0):  # an mfu that is not measured yet tells of a process start
         return None
     names = ("loss", "wall_ms", "mfu_ema_pct")
-    line = np.array([line[0] for line in lines], dtype=np.int64)
+    line = np.array(numbers, dtype=np.int64)
     return Rows(line, step.astype(np.int64), dict(zip(names, columns, strict=False)))
 
 

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Build the wheel and try it in an empty folder, in a fresh environment without torch.
+#   sh tests/try_wheel.sh PYTHON
+set -eu
+python=$(command -v "$1")
+case "$python" in /*) ;; *) python="$PWD/$1" ;; esac
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+git -C "$root" ls-files -z | (cd "$root" && xargs -0 tar cf -) | (mkdir "$work/src" && tar xf - -C "$work/src")
+"$python" -m build --wheel --outdir "$work/dist" "$work/src" > "$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+"$python" -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install -q --disable-pip-version-check "$work"/dist/*.whl
+
+mkdir "$work/empty" && cd "$work/empty"
+cp "$root/examples/overfitting_cpu.log" train.log
+"$work/venv/bin/gptdiag" --version
+"$work/venv/bin/gptdiag" analyze train.log > report.txt
+grep -q "Overfitting since step 400" report.txt
+"$work/venv/bin/python" - <<'PY'
+import importlib.util, pathlib
+import gptdiag, gptdiag.trainer
+folder = pathlib.Path(gptdiag.trainer.__file__).parent
+assert (folder / "config" / "train_gpt2.py").exists(), "the trainer's folder is not in the wheel"
+assert (pathlib.Path(gptdiag.__file__).parent / "devices.json").exists()
+assert importlib.util.find_spec("torch") is None, "the core must not pull torch"
+assert importlib.util.find_spec("train") is None, "a top-level package `train` would shadow train.py"
+assert len(gptdiag.read("train.log").steps) == 201
+PY
+echo "the wheel works in an empty folder"
