@@ -24,7 +24,7 @@ from gptdiag.summary import Summary, summarise
 NEEDS = {
     "steps.loss": "training losses",
     "steps.wall_ms": "step times",
-    "steps.mfu_ema_pct": "a printed MFU",
+    "steps.mfu_ema_pct": "printed MFU",
     "evals.val_loss": "validation losses",
     "evals.train_loss": "training losses of evaluations",
 }

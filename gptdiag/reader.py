@@ -13,14 +13,14 @@ from pathlib import Path
 
 from gptdiag.build import RunBuilder
 from gptdiag.errors import FormatError, InputError
-from gptdiag.record import Line
+from gptdiag.record import Line, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
-from gptdiag.source import read_text
+from gptdiag.source import MAX_LINE, read_text
 
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
 FLOOR = 0.15  # below this score a format is not recognised
-LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".gz", ".zst")
+LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz", ".zst")
 
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
@@ -104,6 +104,13 @@ def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
     chosen = find_format(format) if format else recognise(text)
     builder = RunBuilder(chosen)
     builder.add_all(chosen.parse(numbered(text)))
+    for no in text.cut_lines:
+        builder.add(
+            problem(
+                Line(no, text.lines[no - 1]),
+                f"longer than {MAX_LINE:,} characters, of which only the first were read",
+            )
+        )
     runs = builder.build(text)
     if not any(len(run.steps) or len(run.evals) for run in runs):
         raise FormatError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from gptdiag.errors import FormatError, InputError, UsageError
 from gptdiag.reader import parse_text, read_all
 from gptdiag.report import json_v1, terminal
 from gptdiag.simulate import FAULTS, Recipe, console_log
+from gptdiag.source import MAX_LINE
 from tests.helpers import runs_of, source_text
 
 LOG = console_log(Recipe(steps=600, eval_interval=100))
@@ -70,6 +73,25 @@ def test_folder_gives_the_runs_of_its_logs_by_name(tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
     runs = read_all(tmp_path)
     assert [Path(run.source).name for run in runs] == ["b.log", "a.log.gz"]
+
+
+def test_notebook_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    lines = [f"{line}\n" for line in LOG.splitlines()]
+    cell = {"cell_type": "code", "outputs": [{"name": "stdout", "text": lines}]}
+    (tmp_path / "train.ipynb").write_text(json.dumps({"cells": [cell]}, indent=1))
+    (run,), (plain,) = read_all(tmp_path), runs_of(LOG)
+    assert np.array_equal(run.steps["loss"], plain.steps["loss"])
+    assert np.array_equal(run.evals["val_loss"], plain.evals["val_loss"])
+    assert not run.problems
+
+
+def test_line_of_which_only_the_beginning_was_read_is_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(LOG + "x" * (MAX_LINE + 1) + "\n")
+    (run,) = read_all(path)
+    assert run.lines.problems == 1
+    assert run.problems[0].line == run.lines.total
+    assert "longer than 100,000 characters" in run.problems[0].why
 
 
 def test_folder_without_logs_says_so(tmp_path: Path) -> None:

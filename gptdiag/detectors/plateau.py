@@ -20,7 +20,8 @@ Example:
     step 5000: train loss 1.0949, val loss 1.4940
 
 Remedy:
-    Let the learning rate decay if it has not; else stop, or train a larger model on more text.
+    Let the learning rate decay if it has not; else stop, or train a larger model on more text. A
+    new model that stops learning in the first tenth of its steps is stuck: lower the learning rate.
 
 Blind spots:
     Where noise is so large that a fall of 1 % could hide in it, nothing is claimed. A plateau
@@ -40,18 +41,19 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import curve_of, overfits, train_fall_since
-from gptdiag.measures.noise import batch_noise
-from gptdiag.measures.schedule import decay_left
+from gptdiag.measures.levels import Levels, evaluated, trained
+from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
-from gptdiag.remedies import change
-from gptdiag.run import Floats, Ints, Run
-from gptdiag.stats.smooth import block_medians
+from gptdiag.remedies import change, round_down
+from gptdiag.run import Run
 from gptdiag.stats.trend import Fall, fall
 from gptdiag.wording import count, digits_of, loss, percent, plural, significant
 
 BLOCKS = 60  # training losses are compared as medians of this many stretches
+FEWEST_BLOCKS = 12  # of them that a plateau must hold
 FEWEST = 200  # training losses, where there are too few evaluations
 TRIES = 24  # candidate beginnings of the plateau
+SOON = 0.1  # of the steps; a new model that stops learning this early is stuck, not done
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,6 @@ class Options:
     evals: int = 7  # evaluations it must hold; else training losses are used
     material: float = 0.01  # share of the loss; a fall that could be larger is no plateau
     sigmas: float = 2.0  # standard errors within which a fall counts as none
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    name: str
-    step: Ints
-    line: Ints
-    loss: Floats
-    sigma: float
-    fewest: int  # points a plateau must hold
 
 
 @detector(
@@ -93,7 +85,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         flat = abs(down.z) < options.sigmas and not _turns(run, series, first)
         flat = flat and not _was_better(series, first)
         if flat and down.amount + options.sigmas * down.se < options.material * abs(level):
-            return _finding(run, series, first, down)
+            return _finding(run, series, first, down, options)
     down = falls[-1][1]
     moved = "fell" if down.amount >= 0 else "rose"
     return Clear(
@@ -102,7 +94,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     )
 
 
-def _turns(run: Run, series: _Series, first: int) -> bool:
+def _turns(run: Run, series: Levels, first: int) -> bool:
     """Return whether the loss falls and rises again by more than noise, as overfitting begins.
 
     A dip while the training loss stands still is no turn but a wandering evaluation.
@@ -118,7 +110,7 @@ def _turns(run: Run, series: _Series, first: int) -> bool:
     return train_fall_since(run, curve).z >= 2
 
 
-def _training_fall(run: Run, series: _Series, first: int) -> float | None:
+def _training_fall(run: Run, series: Levels, first: int) -> float | None:
     """Return how far the evaluated training loss fell meanwhile, None if that is not known."""
     curve = curve_of(run)
     if curve is None or series.name != "evals.val_loss":
@@ -129,7 +121,7 @@ def _training_fall(run: Run, series: _Series, first: int) -> float | None:
     return fallen if fallen > 3 * curve.train_noise.sigma else 0.0
 
 
-def _was_better(series: _Series, first: int) -> bool:
+def _was_better(series: Levels, first: int) -> bool:
     """Return whether the loss had been clearly lower before: it climbed to this level."""
     earlier, now = series.loss[:first], series.loss[first:]
     if len(earlier) < 3:
@@ -138,66 +130,54 @@ def _was_better(series: _Series, first: int) -> bool:
     return bool(np.mean(now) - np.mean(best) > max(6 * series.sigma, 0.02 * abs(np.mean(best))))
 
 
-def _label(series: _Series) -> str:
+def _label(series: Levels) -> str:
     return "validation loss" if series.name == "evals.val_loss" else "training loss"
 
 
-def _series(run: Run, options: Options) -> _Series:
+def _series(run: Run, options: Options) -> Levels:
     curve = curve_of(run)
     if curve is not None and len(curve) >= options.evals:
-        return _Series(
-            "evals.val_loss", curve.step, curve.line, curve.val, curve.noise.sigma, options.evals
-        )
-    noise = batch_noise(run)
-    rows = run.steps.where(np.isfinite(run.steps["loss"]))
-    if noise is None or len(rows) < FEWEST:
+        return evaluated(curve)
+    levels, losses = trained(run, BLOCKS), int(np.isfinite(run.steps["loss"]).sum())
+    if levels is None or losses < FEWEST:
         evals = 0 if curve is None else len(curve)
         raise NotEnough(
             f"needs {options.evals} evaluations or {FEWEST} training losses, has {evals} and "
-            f"{len(rows)}"
+            f"{losses}"
         )
-    size = len(rows) // BLOCKS
-    edges = np.arange(0, len(rows) + 1, size)
-    edges[-1] = len(rows)
-    middle = (edges[:-1] + edges[1:] - 1) // 2
-    sigma = (1.25 if size > 1 else 1.0) * noise.sigma / float(np.sqrt(size))
-    return _Series(
-        "steps.loss",
-        rows.step[middle],
-        rows.line[middle],
-        block_medians(rows["loss"], edges),
-        sigma,
-        12,
-    )
+    return levels
 
 
-def _beginnings(series: _Series, options: Options) -> list[int]:
+def _fewest(series: Levels, options: Options) -> int:
+    """Return how many points a plateau must hold."""
+    return options.evals if series.name == "evals.val_loss" else FEWEST_BLOCKS
+
+
+def _beginnings(series: Levels, options: Options) -> list[int]:
     """Return candidate first points of a plateau, earliest first; the last covers `share`."""
     span = series.step[-1] - series.step[0]
     latest = (
         int(np.searchsorted(series.step, series.step[-1] - options.share * span, side="right")) - 1
     )
-    latest = max(0, min(latest, len(series.step) - series.fewest))
+    latest = max(0, min(latest, len(series.step) - _fewest(series, options)))
     return sorted({round(x) for x in np.linspace(0, latest, min(TRIES, latest + 1))})
 
 
-def _finding(run: Run, series: _Series, first: int, down: Fall) -> Finding:
+def _finding(run: Run, series: Levels, first: int, down: Fall, options: Options) -> Finding:
     q = digits_of(series.loss)
     begin, end = int(series.step[first]), int(series.step[-1])
     level = float(np.median(series.loss[first:]))
     share = (end - begin) / max(end - int(series.step[0]), 1)
-    left = decay_left(run, end)
     return Finding(
         message=(
             f"The {_label(series)} has not improved since step {begin}, for {count(end - begin)} "
             "steps "
             f"({percent(share)} of the log): level {loss(level, q)}, change "
-            f"{_signed(-down.amount)} "
-            f"± {significant(down.se, 2)} nats."
+            f"{_signed(-down.amount)} ± {significant(down.se, 2)} nats."
         ),
         severity="warning",
         headline=f"no improvement since step {begin}",
-        confidence="high" if len(series.step) - first >= 2 * series.fewest else "medium",
+        confidence="high" if len(series.step) - first >= 2 * _fewest(series, options) else "medium",
         evidence=(
             Evidence(
                 series.name,
@@ -210,8 +190,8 @@ def _finding(run: Run, series: _Series, first: int, down: Fall) -> Finding:
                 },
             ),
         ),
-        causes=_causes(run, series, first, left),
-        remedies=_remedies(run, begin, end, left),
+        causes=_causes(run, series, first),
+        remedies=_remedies(run, series, first),
         data={"begin": begin, "level": level},
     )
 
@@ -220,17 +200,32 @@ def _signed(value: float) -> str:
     return f"{'+' if value > 0 else '-' if value < 0 else ''}{significant(abs(value), 2)}"
 
 
-def _causes(
-    run: Run, series: _Series, first: int, left: tuple[float, float] | None
-) -> tuple[Cause, ...]:
+def _stuck(run: Run, series: Levels, first: int) -> bool:
+    """Return whether a new model stopped learning almost at once."""
+    start = int(series.step[0])
+    begun = run.segments[0].kind == "start" and start <= SOON * series.step[-1]
+    return bool(begun and series.step[first] <= SOON * series.step[-1])
+
+
+def _causes(run: Run, series: Levels, first: int) -> tuple[Cause, ...]:
+    begin, end = int(series.step[first]), int(series.step[-1])
+    rate, then = rate_at(run, end), rate_at(run, begin)
     causes = []
-    if left and left[0] > 1.5 * left[1]:
+    if _stuck(run, series, first):
         causes.append(
             Cause(
-                "the learning rate is still too high to settle",
-                f"it is {left[0]:.2g} here and decays to {left[1]:.2g}",
+                "the model is stuck: too high a learning rate, or a fault in model or data",
+                f"a new model stopped learning in the first {percent(begin / end)} of the steps",
                 "likely",
             )
+        )
+    if rate and not rate.decayed:
+        causes.append(
+            Cause("the learning rate is too high to settle", f"it is {rate}", "likely"),
+        )
+    elif then and then.decayed:
+        causes.append(
+            Cause("the learning rate had decayed by then", f"at step {begin} it is {then}")
         )
     fallen = _training_fall(run, series, first)
     if fallen:
@@ -241,14 +236,14 @@ def _causes(
                 "likely",
             )
         )
-    elif fallen is not None:
+    elif fallen is not None and not _stuck(run, series, first):
         causes.append(
             Cause(
                 "the model has learnt what its size and this text allow",
                 "training and validation loss are both flat",
             )
         )
-    if run.segments and run.segments[0].kind == "resumed" and first == 0:
+    if run.segments[0].kind == "resumed" and first == 0:
         causes.append(
             Cause(
                 "the run resumed from an already converged model",
@@ -256,7 +251,7 @@ def _causes(
                 "likely",
             )
         )
-    if left is None:
+    if rate is None:
         causes.append(
             Cause(
                 "the learning rate has decayed, or is too high to settle",
@@ -266,16 +261,32 @@ def _causes(
     return tuple(causes)
 
 
-def _remedies(
-    run: Run, begin: int, end: int, left: tuple[float, float] | None
-) -> tuple[Remedy, ...]:
+def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
+    begin, end = int(series.step[first]), int(series.step[-1])
+    rate = rate_at(run, end)
+    if _stuck(run, series, first):
+        peak = run.number("learning_rate") or (rate.peak if rate else None)
+        return (
+            Remedy(
+                "Start again with a third of the learning rate, and stop if it stays at this level",
+                "a stuck model does not recover by more steps",
+                change(run, {"learning_rate": peak}, learning_rate=round_down(peak / 3))
+                if peak
+                else {},
+                verify=f"the loss passes {loss(float(np.median(series.loss[first:])))}; if not, "
+                "test whether the model can learn a single batch by heart",
+            ),
+        )
     found = []
-    if left and left[0] > 1.5 * left[1]:
+    if rate and not rate.decayed:
+        to = round(1.1 * end)
         found.append(
             Remedy(
                 "Let the learning rate decay now",
                 "a final decay is what such a level still has to give",
-                change(run, lr_decay_iters=round(1.1 * end), max_iters=round(1.1 * end)),
+                change(run, decay_lr=True, lr_decay_iters=to, max_iters=to)
+                if run.setting("decay_lr") is False
+                else change(run, lr_decay_iters=to, max_iters=to),
             )
         )
     found.append(

@@ -35,7 +35,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.outlook import Outlook, outlook
-from gptdiag.measures.schedule import decay_left
+from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
@@ -121,12 +121,12 @@ def _longer(run: Run, ahead: Outlook, quantum: float) -> Remedy:
     assert forecast is not None  # a falling loss has one
     gain = max(ahead.level - forecast.value, 0.0)
     most = max(ahead.level - forecast.low, 0.0)
-    left = decay_left(run, ahead.last_step)
-    ended = left is not None and left[0] <= 1.5 * left[1]
+    rate = rate_at(run, ahead.last_step)
+    ended = rate is not None and rate.decayed
     return Remedy(
         f"Train on to step {forecast.step}",
         "with the decay of the learning rate stretched to the new end"
-        + ("; it has reached its floor here" if ended else ""),
+        + ("; it has ended here" if ended else ""),
         change(run, max_iters=forecast.step, lr_decay_iters=forecast.step),
         expected=f"about {loss(gain, quantum)} nats less, at most {loss(most, quantum)}",
         risk="the gain is lost if the run starts to overfit",

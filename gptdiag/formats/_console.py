@@ -50,7 +50,7 @@ _GPU = re.compile(
     r"(?:NVIDIA|Tesla|GeForce|Quadro|AMD Instinct) (?!Driver|Corporation|Apex|Release|CUDA|NCCL)"
     r"(?:[A-Z0-9][\w.-]*[ -]?){1,6}"
 )
-_RANK = re.compile(r"\[(?:default)?rank(\d+)\]|^\s*(\d{1,4}):\s", re.I)
+_RANK = re.compile(r"(?:\[(?:default)?rank|\brank[ =:])(\d+)\b|^\s*(\d{1,4}):\s", re.I)
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 
 
@@ -95,8 +95,8 @@ def _death(text: str) -> tuple[str, str] | None:
 def rank_of(prefix: str) -> int:
     """Return the rank a line's prefix names, 0 if none.
 
-    >>> rank_of("[rank3]: "), rank_of("2: "), rank_of("")
-    (3, 2, 0)
+    >>> rank_of("[rank3]: "), rank_of("GPU/rank 1 "), rank_of("2: "), rank_of("")
+    (3, 1, 2, 0)
     """
     match = _RANK.search(prefix)
     return int(match[1] or match[2]) if match else 0

@@ -111,6 +111,9 @@ SAMPLES: dict[str, Record | str | None] = {
     "step: 500, train loss: 1.7547, val loss: 1.9367": Record(
         "eval", 1, 500, {"train_loss": 1.7547, "val_loss": 1.9367}
     ),
+    "iter 2000: train loss 4.1200, val loss 4.2400": Record(
+        "eval", 1, 2000, {"train_loss": 4.12, "val_loss": 4.24}
+    ),
     "[eval] iter 0: train 9.8523 val 9.8482 lr 7.50e-07": Record(
         "eval", 1, 0, {"train_loss": 9.8523, "val_loss": 9.8482, "lr": 7.5e-7}
     ),
@@ -186,12 +189,12 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
 def _measurement(line: Line) -> tuple[str, re.Match[str]] | None:
     """Return ("step" or "eval", the match) for a line with losses, else None."""
     text = line.text
+    match = _EVAL.search(text) if "rain" in text and "al" in text else None
+    if match:  # first: "iter 500: train loss 1.9, val loss 2.0" begins like a step
+        return "eval", match
     at = text.find("iter")
     match = _ITER.search(text, max(0, at - 1)) if at >= 0 else None
-    if match:
-        return "step", match
-    match = _EVAL.search(text) if "train" in text or "Train" in text else None
-    return ("eval", match) if match else None
+    return ("step", match) if match else None
 
 
 class _Parser:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from gptdiag.measures.curve import Curve, curve_of, last_third, tail_fall
-from gptdiag.measures.noise import batch_noise
-from gptdiag.run import Floats, Ints, Run
+from gptdiag.measures.levels import Levels, evaluated, trained
+from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast, power_law
-from gptdiag.stats.smooth import block_medians
 from gptdiag.stats.trend import Fall, fall, last_share
 
 FEWEST_EVALS = 4  # evaluations needed in the stretch that is judged
+BLOCKS = 120  # training losses are judged as medians of about this many stretches
 FEWEST_STEPS = 12  # blocks of training losses, where there are too few evaluations
 SURE = 3.0  # standard errors by which the loss must fall
 LIKELY = 1.5  # standard errors that are enough where the training loss surely falls as well
@@ -35,14 +34,6 @@ class Outlook:
     fall: Fall  # over the last third
     falling: bool
     forecast: Forecast | None  # None where the loss is not falling
-
-
-class _Judged(NamedTuple):
-    series: str
-    step: Ints
-    loss: Floats
-    first: int  # where the last third begins
-    sigma: float  # noise of one point
 
 
 @lru_cache(maxsize=4)
@@ -68,8 +59,7 @@ def _from_evals(run: Run, curve: Curve) -> Outlook:
     # Few or noisy evaluations alone rarely reach SURE; with the training loss they can.
     seconded = (down.z >= LIKELY or _monotone(curve)) and down.amount >= MATERIAL * level
     falling = at_best and (_falls(down, level) or (seconded and _training_falls(run)))
-    judged = _Judged("evals.val_loss", curve.step, curve.val, first, sigma)
-    return _outlook(judged, down, falling)
+    return _outlook(evaluated(curve), first, down, falling)
 
 
 def _monotone(curve: Curve) -> bool:
@@ -83,29 +73,20 @@ def _training_falls(run: Run) -> bool:
 
 
 def _from_steps(run: Run) -> Outlook | None:
-    noise = batch_noise(run)
-    good = np.isfinite(run.steps["loss"])
-    step, loss = run.steps.step[good], run.steps["loss"][good]
-    size = max(1, len(loss) // 120)
-    if noise is None or len(loss) < FEWEST_STEPS:
+    levels = trained(run, BLOCKS)
+    if levels is None or len(levels.step) < FEWEST_STEPS:
         return None
-    edges = np.arange(0, len(loss) + 1, size)
-    edges[-1] = len(loss)
-    level = block_medians(loss, edges)
-    centre = step[(edges[:-1] + edges[1:] - 1) // 2]
-    sigma = (1.25 if size > 1 else 1.0) * noise.sigma / float(np.sqrt(size))
-    first = min(last_share(centre, 1 / 3), len(level) - FEWEST_EVALS)
-    down = fall(centre[first:], level[first:], sigma)
-    judged = _Judged("steps.loss", centre, level, first, sigma)
-    return _outlook(judged, down, _falls(down, float(level[-1])))
+    first = min(last_share(levels.step, 1 / 3), len(levels.step) - FEWEST_EVALS)
+    down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
+    return _outlook(levels, first, down, _falls(down, float(levels.loss[-1])))
 
 
 def _falls(down: Fall, level: float) -> bool:
     return down.z >= SURE and down.amount >= MATERIAL * abs(level)
 
 
-def _outlook(judged: _Judged, down: Fall, falling: bool) -> Outlook:
-    series, step, loss, first, sigma = judged
+def _outlook(levels: Levels, first: int, down: Fall, falling: bool) -> Outlook:
+    series, step, _, loss, sigma = levels
     last, begun = int(step[-1]), int(step[first])
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)

@@ -153,7 +153,7 @@ def test_plateau_says_since_when() -> None:
 def test_plateau_with_learning_rate_left_proposes_to_decay() -> None:
     text = console_log(replace(FAULTS["GD106"], planned_steps=20_000))
     finding = finding_of(text, "GD106")
-    assert finding.causes[0].what == "the learning rate is still too high to settle"
+    assert finding.causes[0].what == "the learning rate is too high to settle"
     assert "--lr_decay_iters" in finding.remedies[0].change
 
 

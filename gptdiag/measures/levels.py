@@ -1,0 +1,44 @@
+"""The loss as one series whose noise is known: evaluations, or medians of training losses."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gptdiag.measures.curve import Curve
+from gptdiag.measures.noise import batch_noise
+from gptdiag.run import Floats, Ints, Run
+from gptdiag.stats.smooth import block_medians
+
+MEDIAN_ERROR = 1.25  # standard error of a median, over that of a mean (normal noise: sqrt(pi / 2))
+
+
+class Levels(NamedTuple):
+    """A loss series; arrays are (n,)."""
+
+    name: str  # "evals.val_loss" or "steps.loss"
+    step: Ints
+    line: Ints
+    loss: Floats  # nats
+    sigma: float  # standard error of one point, nats
+
+
+def evaluated(curve: Curve) -> Levels:
+    """Return the validation losses."""
+    return Levels("evals.val_loss", curve.step, curve.line, curve.val, curve.noise.sigma)
+
+
+def trained(run: Run, blocks: int) -> Levels | None:
+    """Return the training losses as medians of about that many stretches, None if too few."""
+    noise = batch_noise(run)
+    rows = run.steps.where(np.isfinite(run.steps["loss"]))
+    if noise is None or not len(rows):
+        return None
+    size = max(1, len(rows) // blocks)
+    edges = np.arange(0, len(rows) + 1, size)
+    edges[-1] = len(rows)
+    middle = (edges[:-1] + edges[1:] - 1) // 2
+    sigma = (MEDIAN_ERROR if size > 1 else 1.0) * noise.sigma / float(np.sqrt(size))
+    medians = block_medians(rows["loss"], edges)
+    return Levels("steps.loss", rows.step[middle], rows.line[middle], medians, sigma)
