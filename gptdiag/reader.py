@@ -25,6 +25,7 @@ LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz",
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
+    (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
     (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
     (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
     (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
@@ -44,9 +45,8 @@ _OTHER_TOOLS = (
     (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
     (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
-    (r"Iter \d+: Train loss", "mlx-lm", 2),
+    (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
     (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed", 2),
-    (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
     (r"^\"?[Ss]tep\"?,", "a spreadsheet (CSV)", 1),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
@@ -134,11 +134,13 @@ def recognise(text: SourceText) -> Format:
     """
     head = _sample(text.lines, range(len(text.lines)))
     tail = _sample(text.lines, range(len(text.lines) - 1, -1, -1))[::-1]
+    lines = [line.text for line in (*head, *tail)]
+    foreign, pattern = _foreign(lines)
+    if foreign:  # what remains must be clear by itself
+        head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
     scores = {f.name: f.sniff(head, tail) for f in formats().values()}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
-    lines = [line.text for line in (*head, *tail)]
-    foreign = _foreign(lines)
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
         raise FormatError(
             f"{text.name} looks like Python source code, not a training log",
@@ -163,13 +165,13 @@ def _sample(lines: list[str], order: range) -> list[Line]:
     return found
 
 
-def _foreign(lines: list[str]) -> str:
-    """Return the name of a known tool whose lines these are, or an empty string."""
-    for pattern, tool, needed in _OTHER_TOOLS:
-        hits = sum(re.search(pattern, line) is not None for line in lines)
-        if hits >= min(needed, len(lines)):
-            return tool
-    return ""
+def _foreign(lines: list[str]) -> tuple[str, re.Pattern[str]]:
+    """Return the known tool whose lines these are and what marks them; an empty name if none."""
+    for marks, tool, needed in _OTHER_TOOLS:
+        pattern = re.compile(marks)
+        if sum(pattern.search(line) is not None for line in lines) >= min(needed, len(lines)):
+            return tool, pattern
+    return "", re.compile("")
 
 
 def _unrecognised(name: str, lines: list[str], foreign: str) -> FormatError:

@@ -62,7 +62,8 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _STEP = re.compile(
-    r"(?<!\w)step +(\d+)(?:/\d+)?(?: +\|+ +loss: *| *, loss: *| +train_loss +| +\| +train loss:? +)"
+    r"(?<!\w)step +(\d+)(?:/\d+)?(?!.*val[ _]loss)"
+    r"(?: +\|+ +loss: *| *, loss: *| +train_loss +| +\| +train loss:? +)"
     rf"({NUMBER})(?![\w.])(.*)$"
 )
 _FIELD = re.compile(

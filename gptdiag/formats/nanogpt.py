@@ -10,7 +10,8 @@ Recognised lines:
     and checkpointing too, and `mfu` a running average (0.9 old + 0.1 new) in units of 312 TFLOP/s.
     `step N: train loss A, val loss B`, the mean over eval_iters batches of each split without
     dropout. The preamble: config echo, overrides, tokens per iteration, vocabulary, parameters,
-    optimizer, compile. Added fields (lr, ppl, grad norm, tokens/s), other casing and separators.
+    optimizer, compile. Added fields (lr, ppl, grad norm, tokens/s, a validation loss), other casing
+    and separators, and llama2.c's `N | loss L | lr R | Tms | mfu M%`.
 
 Not in this log:
     Learning rate, gradient norm, the device, the dtype, the size of the data, the time of a single
@@ -20,7 +21,8 @@ Traps:
     `mfu -100.00%` means "not measured yet" and marks a process start. Forks print bits per
     character ("BPC") and may convert only the training loss. Colour codes can stand inside
     numbers. Prose, other programs' losses and generated text stand between the lines. A resume
-    prints the step of its checkpoint again.
+    prints the step of its checkpoint again. Some forks repeat the last validation loss on every
+    step line: only a changed one is an evaluation.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from operator import not_
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
+from gptdiag.formats._losses import Found, measured, probable
 from gptdiag.formats._preamble import Preamble
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
@@ -114,6 +117,26 @@ SAMPLES: dict[str, Record | str | None] = {
     "iter 2000: train loss 4.1200, val loss 4.2400": Record(
         "eval", 1, 2000, {"train_loss": 4.12, "val_loss": 4.24}
     ),
+    "Iter   10 | loss 2.3147": Record("step", 1, 10, {"loss": 2.3147}),
+    "[iter 300] loss 2.1 time 20ms": Record("step", 1, 300, {"loss": 2.1, "wall_ms": 20.0}),
+    "iter 100/5000: loss 2.1, time 20ms": Record("step", 1, 100, {"loss": 2.1, "wall_ms": 20.0}),
+    "local_iter 1 total_iter 11: loss 4.0948, time 1493.86ms": Record(
+        "step", 1, 11, {"loss": 4.0948, "wall_ms": 1493.86}
+    ),
+    "2426 | loss 0.2679 | lr 3.635941e-09 | 13.20ms | mfu  0.09%": Record(
+        "step", 1, 2426, {"loss": 0.2679, "lr": 3.635941e-9, "wall_ms": 13.2, "mfu_ema_pct": 0.09}
+    ),
+    "step 300: loss 2.1, time 20.00ms": Record("step", 1, 300, {"loss": 2.1, "wall_ms": 20.0}),
+    "Step 100/5000 | train loss 4.12 | val loss 4.24": Record(
+        "eval", 1, 100, {"train_loss": 4.12, "val_loss": 4.24}
+    ),
+    "- step 0\uff1atrain loss 11.0235\uff0cval loss 10.9908": Record(
+        "eval", 1, 0, {"train_loss": 11.0235, "val_loss": 10.9908}
+    ),
+    "step 500: val loss 2.2, train loss 2.1": Record(
+        "eval", 1, 500, {"train_loss": 2.1, "val_loss": 2.2}
+    ),
+    "iter 500: val loss 2.2": Record("eval", 1, 500, {"val_loss": 2.2}),
     "[eval] iter 0: train 9.8523 val 9.8482 lr 7.50e-07": Record(
         "eval", 1, 0, {"train_loss": 9.8523, "val_loss": 9.8482, "lr": 7.5e-7}
     ),
@@ -135,39 +158,11 @@ _STOCK = re.compile(
     r"(?:, mfu (-?\d+\.?\d*)%)?\s*$"
 )
 _STOCK_EVAL = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
-_UNIT = r"(bpc|bits?(?: per char(?:acter)?)?)?"
-_ITER = re.compile(
-    r"(?<![\w.])iter(?:ation)?[ :=]*(\d[\d,]*)\s*[:,|]\s*(?:train(?:ing)? )?loss[ :=]*"
-    rf"({NUMBER})\s*%?\s*{_UNIT}(?![\w.])(.*)$",
-    re.I,
-)
-_EVAL = re.compile(
-    r"(?<![\w.])(?:step|iter(?:ation)?)[ :=]*(\d[\d,]*)\s*[:,|]?\s*"
-    rf"train(?:ing)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}[\s,|;/]*"
-    rf"val(?:idation)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}(?![\w.])(.*)$",
-    re.I,
-)
-_FIELD = re.compile(
-    rf"([A-Za-z][A-Za-z_/ ]*?)\s*[:= ]\s*({NUMBER})\s*([a-zA-Z/]+|%)?"
-    rf"|({NUMBER})\s*([a-zA-Z]+/[a-zA-Z]+)"
-)
 _CUT = re.compile(
     r"(?:^|\]:?\s+)(?:iter \d+:?(?: l[os]{0,3}(?: [\d.]*)?)?|step \d+:(?: t[a-z]*(?: l.*)?)?)\s*$"
 )
 _HEADLESS = re.compile(rf"(?:^|\s)loss {NUMBER}, time [\d.]+ms(?:, mfu|\s*$)")
 
-_TIME_WORDS = {"time", "dt", "iter time", "step time", "iter_time", "step_time", "elapsed"}
-_RENAMED = {
-    "lr": "lr",
-    "learning rate": "lr",
-    "learning_rate": "lr",
-    "norm": "grad_norm",
-    "grad norm": "grad_norm",
-    "grad_norm": "grad_norm",
-    "gnorm": "grad_norm",
-}
-_MS_PER = {"ms": 1.0, "s": 1000.0, "sec": 1000.0, "secs": 1000.0, "seconds": 1000.0, "us": 0.001}
-_PER_SECOND = {"tok/s", "tok/sec", "tokens/s", "tokens/sec", "toks/s"}
 _NATS_PER_BIT = math.log(2)
 
 BATCH = 8192  # lines read at a time
@@ -176,7 +171,7 @@ FEWEST_TOGETHER = 64  # step lines; fewer are read one by one
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
     """Return how sure we are, 0 to 1, that these are nanoGPT lines: three of them settle it."""
-    found = (line for line in chain(head, tail) if _measurement(line) is not None)
+    found = (line for line in chain(head, tail) if measured(line.text) is not None)
     hits = sum(1 for _ in islice(found, 3))
     return 0.6 + 0.1 * hits if hits else 0.0
 
@@ -186,23 +181,13 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
     return _Parser().parse(lines)
 
 
-def _measurement(line: Line) -> tuple[str, re.Match[str]] | None:
-    """Return ("step" or "eval", the match) for a line with losses, else None."""
-    text = line.text
-    match = _EVAL.search(text) if "rain" in text and "al" in text else None
-    if match:  # first: "iter 500: train loss 1.9, val loss 2.0" begins like a step
-        return "eval", match
-    at = text.find("iter")
-    match = _ITER.search(text, max(0, at - 1)) if at >= 0 else None
-    return ("step", match) if match else None
-
-
 class _Parser:
     """Carries what one line says about the next: the preamble, units, the average's start."""
 
     def __init__(self) -> None:
         self.preamble = Preamble(FLAGS)
         self.val_in_nats: bool | None = None  # a fork that converts only the training loss to bits
+        self.val_beside: float | None = None  # the last validation loss on a step line
         self.mfu_running = True  # so that the first unmeasured mfu marks the start of a process
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
@@ -259,14 +244,17 @@ class _Parser:
             yield event(line, "process_start", "mfu is not measured yet", step)
 
     def _other(self, line: Line) -> Iterator[Record | Problem]:
-        found = _measurement(line)
+        found = measured(line.text)
         if found:
-            read = self._loose_step if found[0] == "step" else self._loose_eval
-            yield from read(line, found[1])
+            yield from self._loose(line, found)
             return
         told = self.preamble.read(line)
         if told is not None:
             yield from told
+            return
+        found = probable(line.text)
+        if found:
+            yield from self._loose(line, found)
         elif _CUT.search(line.text):
             yield problem(line, "cut off after the step number")
         elif _HEADLESS.search(line.text):
@@ -274,28 +262,28 @@ class _Parser:
         else:
             yield from happenings(line)
 
-    def _loose_step(self, line: Line, match: re.Match[str]) -> Iterator[Record]:
-        step, loss, unit, rest = match.groups()
-        values = {"loss": number(loss) * (_NATS_PER_BIT if unit else 1.0)}
-        mfu = _fields(rest, values)
+    def _loose(self, line: Line, found: Found) -> Iterator[Record]:
+        kind, step, values, _, mfu, prefix = found
+        self._to_nats(found)
         if mfu is not None:
-            yield from self._mfu(line, values, mfu, int(number(step)))
-        yield _record("step", line.no, int(number(step)), values, line.text[: match.start()])
+            yield from self._mfu(line, values, mfu, step)
+        if kind == "step" and "val_loss" in values:
+            val_loss = values.pop("val_loss")
+            if val_loss != self.val_beside:
+                self.val_beside = val_loss
+                yield _record("eval", line.no, step, {"val_loss": val_loss}, prefix)
+        yield _record(kind, line.no, step, values, prefix)
 
-    def _loose_eval(self, line: Line, match: re.Match[str]) -> Iterator[Record]:
-        step, train, train_unit, val, val_unit, rest = match.groups()
-        a, b = number(train), number(val)
-        if train_unit and val_unit and self.val_in_nats is None and b:
+    def _to_nats(self, found: Found) -> None:
+        values, in_bits = found.values, found.in_bits
+        if found.kind == "eval" and len(in_bits) == 2 and self.val_in_nats is None:
             # An untrained model has the same loss on both splits, so a ratio of 1/ln 2 on the first
             # evaluation is a conversion that forgot the second number.
-            self.val_in_nats = abs(a / b * _NATS_PER_BIT - 1) < 0.02
-        values = {
-            "train_loss": a * (_NATS_PER_BIT if train_unit else 1.0),
-            "val_loss": b * (_NATS_PER_BIT if val_unit and not self.val_in_nats else 1.0),
-        }
-        _fields(rest, values)
-        values.pop("wall_ms", None)
-        yield _record("eval", line.no, int(number(step)), values, line.text[: match.start()])
+            ratio = values["train_loss"] / (values["val_loss"] or math.nan)
+            self.val_in_nats = abs(ratio * _NATS_PER_BIT - 1) < 0.02
+        for name in in_bits:
+            if name != "val_loss" or not self.val_in_nats:
+                values[name] *= _NATS_PER_BIT
 
 
 def _together(lines: list[Line]) -> Rows | None:
@@ -333,22 +321,3 @@ def _record(kind: str, no: int, step: int, values: Mapping[str, Value], prefix: 
     if not prefix:
         return Record(kind, no, step, values)
     return Record(kind, no, step, values, clock_of(prefix), rank_of(prefix))
-
-
-def _fields(rest: str, values: dict[str, float]) -> float | None:
-    """Add the known fields that follow a loss to values; return the printed mfu, if any."""
-    mfu = None
-    for word, amount, suffix, plain, rate in _FIELD.findall(rest[:300]):
-        name, unit = word.lower().strip(), (suffix or rate).lower()
-        value = number(amount or plain)
-        if name in _TIME_WORDS and unit in _MS_PER:
-            values["wall_ms"] = value * _MS_PER[unit]
-        elif unit == "ms/iter":
-            values["wall_ms"] = value
-        elif unit in _PER_SECOND or name in _PER_SECOND:
-            values["tokens_per_s"] = value
-        elif name == "mfu" and unit == "%":
-            mfu = value
-        elif name in _RENAMED:
-            values[_RENAMED[name]] = value
-    return mfu
