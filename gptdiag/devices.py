@@ -79,9 +79,7 @@ def _by_key() -> dict[str, Device]:
 
 def _key(name: str) -> str:
     """Return the name without vendor words, memory size, spaces and case."""
-    words = re.sub(
-        r"\b(?:nvidia|geforce|tesla|quadro|amd|instinct|gpu|graphics)\b", "", name.lower()
-    )
+    words = re.sub(r"nvidia|geforce|tesla|quadro|amd|instinct|gpu|graphics", "", name.lower())
     words = re.sub(r"\b\d+\s?gi?b\b", "", words)
     return re.sub(r"[^a-z0-9]", "", words)
 

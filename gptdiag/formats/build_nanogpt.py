@@ -56,7 +56,7 @@ SAMPLES: dict[str, Record | str | None] = {
         "system", 1, None, {"decayed_parameters": 124354560}
     ),
     "using fused AdamW: True": Record("system", 1, None, {"fused_adamw": True}),
-    "rank 0 sample 0: Hello, I'm a language model, step 3": None,
+    "rank 0 sample 0: Hello, I'm a language model, step 3 | loss: 1.0": None,
     "step   120 | loss: 6.1": Record("step", 1, 120, {"loss": 6.1}),
     "step   120 | lo": "cut off after the step number",
 }
@@ -73,6 +73,7 @@ _STEP_VAL = re.compile(rf"(?<!\w)step +(\d+) +val_loss +({NUMBER})\s*$")
 _VALIDATION = re.compile(
     rf"(?:^|: )(?:validation|final val)[ _]loss:? +({NUMBER})\s*$|^final val_loss +({NUMBER})\s*$"
 )
+_SAMPLE = re.compile(r"rank \d+ sample ")  # generated text follows
 _LOG_TXT = re.compile(rf"^(\d+) (train|val|hella) ({NUMBER})\s*$")
 _CUT = re.compile(r"^step +\d+(?: \|+(?: (?:l|lo|los|loss|loss:)?)?)?\s*$")
 _NAMES = {"lr": "lr", "norm": "grad_norm", "tok/sec": "tokens_per_s", "tokens/sec": "tokens_per_s"}
@@ -86,7 +87,7 @@ _LOG_COLUMNS = {
 def sniff(head: list[Line], tail: list[Line]) -> float:
     """Return how sure we are, 0 to 1: its step lines settle it, log.txt lines need company."""
     lines = {*head, *tail}
-    steps = sum(bool(_STEP.search(line.text)) for line in lines)
+    steps = sum(bool(_STEP.search(line.text)) for line in lines if not _SAMPLE.match(line.text))
     short = sum(bool(_LOG_TXT.match(line.text)) for line in lines)
     if steps:
         return min(0.9, 0.5 + 0.1 * steps)
@@ -99,7 +100,7 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
     newest = 0
     for line in lines:
         text = line.text
-        if not text or text.isspace():
+        if not text or text.isspace() or _SAMPLE.match(text):
             continue
         match = _STEP.search(text)
         if match:
@@ -139,7 +140,7 @@ def _other(line: Line) -> Iterator[Record | Problem]:
         yield Record("eval", line.no, int(step_val[1]), {"val_loss": number(step_val[2])})
     elif _CUT.match(text):
         yield problem(line, "cut off after the step number")
-    elif not text.startswith("rank "):  # generated text follows
+    else:
         line = Line(line.no, text)
         told = Preamble().read(line)
         yield from happenings(line) if told is None else told

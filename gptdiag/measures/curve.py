@@ -93,7 +93,7 @@ def overfits(run: Run, curve: Curve, sigmas: float = 3.0, train_sigmas: float = 
         return False
     rise = rise_of(curve)
     risen = rise.sustained and rise.z >= sigmas
-    return risen and train_fall_since(run, curve).z >= train_sigmas
+    return bool(risen and train_fall_since(run, curve).z >= train_sigmas)
 
 
 def train_fall_since(run: Run, curve: Curve) -> Fall:

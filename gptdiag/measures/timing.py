@@ -17,9 +17,7 @@ from gptdiag.stats.smooth import trend
 WARMUP_ROWS = 20  # at most this many logged rows after a process start count as warm-up
 WARMUP_EXCESS = 1.5  # a first step this much slower than those after it is not warm yet
 SMALLEST_BLOCK, LARGEST_BLOCK = 9, 64  # rows over which the local typical time is taken
-STALL = (
-    1.5  # a plain row this far above its local level is a stall, not the level of its neighbours
-)
+STALL = 1.5  # a plain row this many times its local level is a stall, not its neighbours' level
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,7 @@ import numpy as np
 from gptdiag.run import Floats, Ints
 from gptdiag.stats.robust import MAD_TO_SIGMA
 
-MOST_BLOCKS = (
-    400  # longer series are taken in blocks, so that the cost stays linear in their length
-)
+MOST_BLOCKS = 400  # longer blocks on long series: the cost stays linear in their length
 PENALTY = 6.0  # noise variances times log(blocks) that a further change point has to save
 
 

@@ -157,6 +157,18 @@ def test_plateau_with_learning_rate_left_proposes_to_decay() -> None:
     assert "--lr_decay_iters" in finding.remedies[0].change
 
 
+def test_plateau_with_decay_switched_off_proposes_to_switch_it_on() -> None:
+    text = console_log(FAULTS["GD106"]).replace("dropout", "decay_lr = False\ndropout", 1)
+    remedy = finding_of(text, "GD106").remedies[0]
+    assert remedy.change["--decay_lr"] == (False, True)
+
+
+def test_new_model_that_never_learns_is_stuck() -> None:
+    finding = finding_of(Recipe(flat_from=100, final_loss=3.3, gap=0.0), "GD106")
+    assert finding.causes[0].what.startswith("the model is stuck")
+    assert finding.remedies[0].change["--learning_rate"] == (0.001, 0.0003)
+
+
 def test_forecast_holds_what_the_longer_run_reached() -> None:
     """The made-up curve goes on: its value at the forecast step must lie in the interval."""
     from gptdiag.simulate import _train_loss

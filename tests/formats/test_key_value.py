@@ -1,0 +1,28 @@
+"""Trainers without a format of their own."""
+
+from __future__ import annotations
+
+from tests.helpers import run_of
+
+
+def test_evaluation_repeated_on_every_line_is_one() -> None:
+    values = [4.29, 4.29, 4.29, 3.10, 3.10, 3.10]
+    lines = [f"step={50 * k} loss={4 - k / 10:.4f} val_loss={v}\n" for k, v in enumerate(values)]
+    run = run_of("".join(lines))
+    assert run.format == "key_value"
+    assert run.evals.step.tolist() == [0, 150]
+    assert run.steps.step.tolist() == [0, 50, 100, 150, 200, 250]
+
+
+def test_steps_counted_in_each_epoch_are_added_up() -> None:
+    lines = [
+        f"epoch: {epoch} step: {step}, loss is {3 - epoch / 10}\n"
+        for epoch in (1, 2, 3)
+        for step in (100, 200)
+    ]
+    assert run_of("".join(lines)).steps.step.tolist() == [100, 200, 300, 400, 500, 600]
+
+
+def test_any_proper_format_wins() -> None:
+    lines = [f"iter {n}: loss 2.0000, time 10.00ms, mfu 2.00%\n" for n in range(5)]
+    assert run_of("".join(lines)).format == "nanogpt"

@@ -1,0 +1,50 @@
+"""Is the run still improving, and are the bounds of its outlook kept?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gptdiag.measures.outlook import outlook
+from gptdiag.simulate import FAULTS, Recipe
+from tests.helpers import run_of
+
+
+def test_curve_cut_in_its_fall_improves() -> None:
+    ahead = outlook(run_of(FAULTS["GD108"]))
+    assert ahead is not None
+    assert ahead.falling
+    assert ahead.forecast is not None
+    assert ahead.forecast.low < ahead.forecast.value <= ahead.forecast.high
+    assert ahead.forecast.step == round(1.5 * ahead.last_step)
+
+
+@pytest.mark.parametrize("code", ["GD106", "GD201", "GD102"])
+def test_flat_and_rising_curves_do_not(code: str) -> None:
+    ahead = outlook(run_of(FAULTS[code]))
+    assert ahead is not None
+    assert not ahead.falling
+    assert ahead.forecast is None
+
+
+def test_training_losses_serve_where_there_are_no_evaluations() -> None:
+    ahead = outlook(run_of(replace(FAULTS["GD108"], eval_interval=10**9)))
+    assert ahead is not None
+    assert ahead.series == "steps.loss"
+    assert ahead.falling
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bounds_hold_what_the_same_curve_reaches(seed: int) -> None:
+    whole = run_of(Recipe(steps=6000, decay=0.5, seed=seed))
+    ahead = outlook(run_of(Recipe(steps=4000, decay=0.5, seed=seed)))
+    assert ahead is not None
+    assert ahead.forecast is not None
+    assert ahead.forecast.step == 6000
+    reached = float(whole.evals["val_loss"][-1])
+    assert ahead.forecast.low - 0.01 <= reached <= ahead.forecast.high + 0.01
+
+
+def test_short_log_has_none() -> None:
+    assert outlook(run_of("step 0: train loss 4.2, val loss 4.2\n")) is None

@@ -1,0 +1,71 @@
+"""The learning rate of a step: logged with steps or evaluations, or from the configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from gptdiag.measures.schedule import cosine, rate_at
+from tests.helpers import run_of
+
+STEPS = "".join(f"iter {n}: loss 2.0000, time 10.00ms{{}}\n" for n in range(0, 1001, 100))
+CONFIG = "learning_rate = 0.001\nmin_lr = 0.0001\nwarmup_iters = 100\nlr_decay_iters = 1000\n"
+ECHO = f"Overriding config with config/x.py:\n{CONFIG}"
+
+
+def test_cosine_is_nanogpts() -> None:
+    at = {step: cosine(step, 1e-3, 1e-4, 100, 1000) for step in (0, 99, 100, 550, 1000, 2000)}
+    assert at[0] == pytest.approx(1e-3 / 101)
+    assert at[99] == pytest.approx(1e-3 * 100 / 101)
+    assert at[100] == 1e-3
+    assert at[550] == pytest.approx(5.5e-4)
+    assert at[1000] == at[2000] == 1e-4
+
+
+def test_rate_follows_from_the_configuration() -> None:
+    rate = rate_at(run_of(ECHO + STEPS.format(*[""] * 11)), 550)
+    assert rate is not None
+    assert (rate.now, rate.peak, rate.floor) == (pytest.approx(5.5e-4), 1e-3, 1e-4)
+    assert not rate.decayed
+    assert "on its way from 0.001 to 0.0001" in str(rate)
+
+
+def test_rate_at_the_end_has_decayed() -> None:
+    rate = rate_at(run_of(ECHO + STEPS.format(*[""] * 11)), 1000)
+    assert rate is not None
+    assert rate.decayed
+
+
+def test_decay_switched_off_leaves_the_rate_at_its_peak() -> None:
+    run = run_of(ECHO + "decay_lr = False\n" + STEPS.format(*[""] * 11))
+    rate = rate_at(run, 1000)
+    assert rate is not None
+    assert (rate.now, rate.floor, rate.decayed) == (1e-3, None, False)
+
+
+def test_logged_rate_is_believed_before_the_configuration() -> None:
+    run = run_of(ECHO + STEPS.format(*[f", lr {k}e-5" for k in range(11, 0, -1)]))
+    rate = rate_at(run, 500)
+    assert rate is not None
+    assert (rate.now, rate.peak) == (pytest.approx(6e-5), pytest.approx(11e-5))
+
+
+def test_rate_printed_with_evaluations_only() -> None:
+    evals = "".join(
+        f"step {n}: train loss 2.0000, val loss 2.1000, lr {lr}\n{line}\n"
+        for n, lr, line in zip(
+            range(0, 1001, 100),
+            ["1e-3"] * 8 + ["5e-4", "2e-4", "1e-4"],
+            STEPS.format(*[""] * 11).splitlines(),
+            strict=True,
+        )
+    )
+    run = run_of(evals)
+    early, late = rate_at(run, 400), rate_at(run, 1000)
+    assert early is not None
+    assert late is not None
+    assert (early.now, early.decayed) == (1e-3, False)
+    assert (late.now, late.decayed) == (1e-4, True)
+
+
+def test_nothing_known_is_nothing_said() -> None:
+    assert rate_at(run_of(STEPS.format(*[""] * 11)), 500) is None

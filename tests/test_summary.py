@@ -1,0 +1,51 @@
+"""The figures a person would compute by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from gptdiag.context import Context, complete
+from gptdiag.simulate import Recipe
+from gptdiag.summary import summarise
+from tests.helpers import run_of
+
+LOG = run_of(Recipe(log_interval=1, eval_ms=4400.0, warmup_ms=20_000.0, planned_steps=10_000))
+
+
+def test_steps_tokens_and_epochs() -> None:
+    figures = summarise(complete(LOG, Context(dataset_tokens=1_000_000), {}))
+    assert (figures.steps, figures.first_step, figures.last_step) == (5001, 0, 5000)
+    assert figures.planned_steps == 10_000
+    assert figures.tokens == 5000 * 16_384
+    assert figures.epochs == pytest.approx(81.92)
+    assert summarise(LOG).epochs is None  # the size of the data is not known
+
+
+def test_speed_leaves_out_evaluations_and_warmup() -> None:
+    speed = summarise(LOG).speed
+    assert speed.step_ms == pytest.approx(33, rel=0.01)
+    assert speed.tokens_per_s == pytest.approx(16_384 / 0.033, rel=0.01)
+    assert speed.eval_total_ms == pytest.approx(21 * 4400, rel=0.02)
+    assert speed.eval_share == pytest.approx(92.4 / (92.4 + 165 + 20), rel=0.02)
+    assert speed.warmup_ms == pytest.approx(20_000, rel=0.02)
+
+
+def test_time_to_the_planned_end_includes_evaluations() -> None:
+    assert summarise(LOG).speed.remaining_ms == pytest.approx(5000 * 33 + 20 * 4400, rel=0.03)
+
+
+def test_losses() -> None:
+    losses = summarise(LOG).losses
+    assert losses.best_val is not None
+    assert losses.best_val == LOG.evals["val_loss"].min()
+    assert losses.last_step == 5000
+    assert losses.last_train_is_evaluated
+
+
+def test_log_of_evaluations_only() -> None:
+    figures = summarise(run_of("step 0: train loss 4.2000, val loss 4.2100\n"))
+    assert (figures.steps, figures.evals) == (0, 1)
+    assert (figures.losses.best_val, figures.losses.last_train) == (4.21, 4.2)
+    assert figures.speed.step_ms is None
+    assert figures.tokens is None
+    assert figures.mfu == (None, None)
