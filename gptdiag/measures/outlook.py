@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -42,12 +42,17 @@ def outlook(run: Run) -> Outlook | None:
 
     The forecast's interval is bounded by what is certain of a curve that flattens: between no
     further gain and the last third's slope going on. A learning rate that still has far to decay
-    can beat it, overfitting can spoil it.
+    can beat it, overfitting can spoil it. A loss that ends in NaN has none.
     """
     curve = curve_of(run)
     if curve is not None and len(curve) >= FEWEST_EVALS:
-        return _from_evals(run, curve)
-    return _from_steps(run)
+        ahead: Outlook | None = _from_evals(run, curve)
+    else:
+        ahead = _from_steps(run)
+    losses = run.steps["loss"][run.steps.has("loss")]
+    if ahead is not None and len(losses) and not np.isfinite(losses[-1]):
+        return replace(ahead, falling=False, forecast=None)
+    return ahead
 
 
 def _from_evals(run: Run, curve: Curve) -> Outlook:

@@ -20,8 +20,8 @@ def test_curve_cut_in_its_fall_improves() -> None:
     assert ahead.forecast.step == round(1.5 * ahead.last_step)
 
 
-@pytest.mark.parametrize("code", ["GD106", "GD201", "GD102"])
-def test_flat_and_rising_curves_do_not(code: str) -> None:
+@pytest.mark.parametrize("code", ["GD101", "GD102", "GD106", "GD201"])
+def test_flat_rising_and_broken_curves_do_not(code: str) -> None:
     ahead = outlook(run_of(FAULTS[code]))
     assert ahead is not None
     assert not ahead.falling
