@@ -182,9 +182,8 @@ def _remedies(run: Run, times: Timing, share: float, options: Options) -> tuple[
         found.append(
             Remedy(
                 "Or evaluate on fewer batches",
-                f"the sampling noise of an evaluation grows {significant(fewer**0.5, 2)}-fold, "
-                "to at most "
-                f"{significant(noise.sigma * fewer**0.5, 2)} nats",
+                f"the sampling noise of an evaluation grows {significant(fewer**0.5, 2)}-fold, to "
+                f"at most {significant(noise.sigma * fewer**0.5, 2)} nats",
                 change(run, eval_iters=max(1, int(iters / fewer))),
                 expected=_gain(times, fewer),
             )

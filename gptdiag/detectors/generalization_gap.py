@@ -77,16 +77,14 @@ def _finding(run: Run, curve: Curve, gap: float, options: Options) -> Finding:
     growth = _growth(curve)
     return Finding(
         message=(
-            f"The validation loss {loss(val, q)} is {loss(val - train, q)} nats above the "
-            "training loss "
-            f"{loss(train, q)} at step {step}: perplexity {perplexity(val)} against "
-            f"{perplexity(train)}, "
-            f"{percent(exp(val - train) - 1)} higher; {growth}."
+            f"The validation loss {loss(val, q)} is {loss(val - train, q)} nats above the training "
+            f"loss {loss(train, q)} at step {step}: perplexity {perplexity(val)} against "
+            f"{perplexity(train)}, {percent(exp(val - train) - 1)} higher; {growth}."
         ),
         severity="note",
         headline=(
-            f"strong overfitting is likely (validation loss {significant(val - train)} nats "
-            "above training)"
+            f"strong overfitting is likely (validation loss {significant(val - train)} nats above "
+            "training)"
             if _alone(curve, gap, options)
             else f"a gap of {significant(val - train)} nats to the validation loss"
         ),

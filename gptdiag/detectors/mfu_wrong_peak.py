@@ -50,8 +50,8 @@ def detect(run: Run, options: object) -> Finding | Clear:
         return _impossible(run, above, use)
     if use.peak_tflops is None:
         raise NotEnough(
-            "below 100 % a wrong peak shows only when the device is known; name it with --gpu NAME "
-            "or --peak-tflops X"
+            "below 100 % a wrong peak shows only when the device is known; name it with --gpu "
+            "NAME or --peak-tflops X"
         )
     if abs(use.peak_tflops / PRINTED_PEAK_TFLOPS - 1) < 0.02:
         return Clear(
@@ -91,9 +91,8 @@ def _other_peak(run: Run, use: Utilisation) -> Finding:
     misleading = max(factor, 1 / factor) >= MISLEADING
     return Finding(
         message=(
-            f"The printed MFU is divided by {PRINTED_PEAK_TFLOPS:.0f} TFLOP/s, an A100's peak, "
-            "not by the "
-            f"{significant(use.peak_tflops)} of this device{_truth(use)}."
+            f"The printed MFU is divided by {PRINTED_PEAK_TFLOPS:.0f} TFLOP/s, an A100's peak, not "
+            f"by the {significant(use.peak_tflops)} of this device{_truth(use)}."
         ),
         severity="warning" if misleading else "note",
         headline="the printed MFU is for another device",

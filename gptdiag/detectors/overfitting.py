@@ -99,9 +99,8 @@ def _finding(run: Run, curve: Curve, rise: Rise, onset: bool) -> Finding:
     )
     return Finding(
         message=(
-            f"The validation loss {start}: {loss(low, q)} at step {first_step}, {loss(high, q)} "
-            "at step "
-            f"{last_step} (perplexity {perplexity(low)} to {perplexity(high)}){train}; "
+            f"The validation loss {start}: {loss(low, q)} at step {first_step}, {loss(high, q)} at "
+            f"step {last_step} (perplexity {perplexity(low)} to {perplexity(high)}){train}; "
             f"{share} went past the best one."
         ),
         severity="note" if onset else "warning",
@@ -143,8 +142,7 @@ def _causes(run: Run, best_step: int, last_step: int) -> tuple[Cause, ...]:
                 Cause(
                     "the same text was repeated too often",
                     f"{significant(seen[0])} epochs at the best step, {significant(seen[1])} at "
-                    "the end "
-                    f"({model.dataset_source})",
+                    f"the end ({model.dataset_source})",
                     "likely",
                 )
             )

@@ -171,8 +171,7 @@ def _finding(run: Run, series: Levels, first: int, down: Fall, options: Options)
     return Finding(
         message=(
             f"The {_label(series)} has not improved since step {begin}, for {count(end - begin)} "
-            "steps "
-            f"({percent(share)} of the log): level {loss(level, q)}, change "
+            f"steps ({percent(share)} of the log): level {loss(level, q)}, change "
             f"{_signed(-down.amount)} ± {significant(down.se, 2)} nats."
         ),
         severity="warning",

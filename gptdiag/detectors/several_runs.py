@@ -50,8 +50,7 @@ def _runs(run: Run) -> Finding:
     return Finding(
         message=(
             f"The file holds {plural(run.part.count, 'run')}; each is analysed on its own. The "
-            "second "
-            f"begins at line {first}: {run.part.why}."
+            f"second begins at line {first}: {run.part.why}."
         ),
         severity="warning",
         headline=f"{plural(run.part.count, 'run')} in one file",

@@ -90,8 +90,7 @@ def _finding(run: Run, times: Timing, rows: Ints, options: Options) -> Finding:
         message=(
             f"{plural(len(rows), 'plain step')} stalled ({at_steps(steps)}), the longest for "
             f"{milliseconds(times.ms[worst])} where {milliseconds(times.local_ms[worst])} is "
-            "usual; "
-            f"{duration(cost)} in all, {percent(share)} of the time{pattern[0]}."
+            f"usual; {duration(cost)} in all, {percent(share)} of the time{pattern[0]}."
         ),
         severity="warning" if serious else "note",
         headline=plural(len(rows), "stalled step"),
@@ -126,8 +125,8 @@ def _pattern(run: Run, times: Timing, rows: Ints) -> tuple[str, tuple[Cause, ...
         ):
             cause = Cause(
                 "an evaluation or checkpoint that this log does not show",
-                f"{int(np.sum(steps % period == 0))} of {len(rows)} lie at multiples of "
-                f"{period} steps",
+                f"{int(np.sum(steps % period == 0))} of {len(rows)} lie at multiples of {period} "
+                "steps",
                 "likely",
             )
             return f", most at multiples of {period} steps", (cause,), True

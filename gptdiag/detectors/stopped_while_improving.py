@@ -73,9 +73,8 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
         message=(
             f"The run {ended} at step {ahead.last_step} while the {what} was still falling, by "
             f"{loss(ahead.fall.amount, q)} nats since step {ahead.first_step}; at step "
-            f"{forecast.step} it "
-            f"would be about {loss(forecast.value, q)} ({loss(forecast.low, q)} to "
-            f"{loss(forecast.high, q)})."
+            f"{forecast.step} it would be about {loss(forecast.value, q)} ({loss(forecast.low, q)} "
+            f"to {loss(forecast.high, q)})."
         ),
         severity="note",
         headline=f"still improving at step {ahead.last_step}, where it ends",

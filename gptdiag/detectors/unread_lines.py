@@ -42,8 +42,7 @@ def detect(run: Run, options: object) -> Finding | Clear:
     if not n and not run.text.bad_characters:
         return Clear(
             f"{count(lines.read)} of {count(lines.total)} lines read, {count(lines.ignored)} "
-            "without "
-            "training data, none unreadable"
+            "without training data, none unreadable"
         )
     numbers = max(lines.read + n, 1)
     whys = {p.why for p in run.problems}
