@@ -43,7 +43,7 @@ from gptdiag.measures.timing import Timing, timing
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Bools, Run
-from gptdiag.wording import duration, milliseconds, percent, plural, significant
+from gptdiag.wording import count, duration, milliseconds, percent, plural, significant
 
 FEWEST_LEFT = 8  # evaluations the remedy leaves a run like this
 
@@ -165,15 +165,14 @@ def _remedies(run: Run, times: Timing, share: float, options: Options) -> tuple[
     # With a share s of evaluation, 1/k of the evaluations leave s/k / (1 - s + s/k).
     factor = int(np.ceil(share * (1 - target) / (target * (1 - share))))
     rarer = max(2, min(factor, times.evals // FEWEST_LEFT))  # enough evaluations must remain
-    interval = run.number("eval_interval") or float(np.median(np.diff(run.evals.step)))
+    interval = int(run.number("eval_interval") or float(np.median(np.diff(run.evals.step))))
     iters = run.number("eval_iters")
     noise = eval_noise(run)
-    rarely = change(run, {"eval_interval": int(interval)}, eval_interval=int(interval * rarer))
     found = [
         Remedy(
-            "Evaluate less often",
+            f"Evaluate every {count(interval * rarer)} steps instead of every {count(interval)}",
             "the checkpoint can only be as fresh as the last evaluation",
-            rarely,
+            change(run, {"eval_interval": interval}, eval_interval=interval * rarer),
             expected=_gain(times, rarer),
         )
     ]

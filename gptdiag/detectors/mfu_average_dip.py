@@ -62,9 +62,18 @@ def detect(run: Run, options: object) -> Finding | Clear:
     return _finding(run, average, explained)
 
 
-def _recovery(deficit: float) -> str:
-    """Return after how many logged steps a deficit is below 1 %: each one leaves 0.9 of it."""
-    return f"about {max(1, round(log(0.01 / deficit) / log(DECAY)))}" if deficit > 0.01 else "no"
+def _recovery(printed: float, plain: float | None) -> str:
+    """Return when the average is within 1 % of plain steps again: each row leaves 0.9 of the rest.
+
+    Nothing where the average is not below them: it was still falling to their level.
+    """
+    if plain is None or printed >= 0.99 * plain:
+        return ""
+    rows = max(1, round(log(0.01 / (1 - printed / plain)) / log(DECAY)))
+    return (
+        f"; plain steps run at {significant(plain)} %, and the average needs about {rows} logged "
+        "steps to come within 1 % of that again"
+    )
 
 
 def _finding(run: Run, average: Average, dips: np.ndarray) -> Finding:
@@ -72,20 +81,13 @@ def _finding(run: Run, average: Average, dips: np.ndarray) -> Finding:
     deepest = int(rows[np.argmax(average.before[rows] - average.printed[rows])])
     line = int(average.line[deepest])
     previous = int(run.steps.line[int(np.searchsorted(run.steps.line, line)) - 1])
-    use = utilisation(run)
-    steady = ""
-    if use.printed_pct is not None:
-        back = _recovery(1 - float(average.printed[deepest]) / use.printed_pct)
-        steady = (
-            f"; plain steps run at {significant(use.printed_pct)} %, and the average needs {back} "
-            "logged steps to come within 1 % of that again"
-        )
+    recovery = _recovery(float(average.printed[deepest]), utilisation(run).printed_pct)
     return Finding(
         message=(
             f"The printed MFU dips at {plural(len(rows), 'evaluation')}, at step "
             f"{average.step[deepest]} from {average.before[deepest]:.2f} % to "
             f"{average.printed[deepest]:.2f} %: the running average predicts "
-            f"{average.predicted[deepest]:.2f} %, so the dip is not real{steady}."
+            f"{average.predicted[deepest]:.2f} %, so the dip is not real{recovery}."
         ),
         severity="note",
         headline="dips of the printed MFU are not real",

@@ -185,7 +185,9 @@ def _finding(
         remedies=(
             Remedy(
                 "Log clocks, temperature and processes of the device while it trains",
-                "nvidia-smi dmon beside the run tells heat from a neighbour",
+                "top and the clocks of the cores tell heat from a neighbour"
+                if run.setting("device") == "cpu"
+                else "nvidia-smi dmon beside the run tells heat from a neighbour",
                 expected=f"up to {duration(lost)} less on a run like this",
                 verify=f"plain steps stay at {milliseconds(drop.base_ms)}",
             ),
@@ -195,10 +197,13 @@ def _finding(
 
 
 def _causes(run: Run, drop: _Drop, onset: int, times: Timing) -> tuple[Cause, ...]:
-    heat = Cause("the device heats up and lowers its clocks", "the rise is gradual from the start")
-    shared = Cause(
-        "another job on the same machine", "a sudden change, without a restart in the log"
+    heat = Cause(
+        "the device heats up and lowers its clocks",
+        "the rise is gradual from the start"
+        if drop.gradual
+        else "clocks can fall at once at a temperature limit; a log of them would decide",
     )
+    shared = Cause("another job on the same machine", "a sudden change")
     restarted = [
         s for s in run.segments[1:] if abs(s.first_step - onset) <= 20 * int(times.span.max())
     ]
@@ -208,12 +213,12 @@ def _causes(run: Run, drop: _Drop, onset: int, times: Timing) -> tuple[Cause, ..
             f"a new process begins at step {restarted[0].first_step}",
             "likely",
         )
-        return (first, shared)
+        return first, shared
     if drop.gradual:
         return (
             heat,
             Cause("memory or a data structure grows", "a log of device memory would decide"),
         )
     if drop.recovered:
-        return (Cause(shared.what, "it begins and ends suddenly", "likely"), heat)
-    return (shared, heat)
+        return Cause(shared.what, "it begins and ends suddenly", "likely"), heat
+    return Cause(shared.what, "a sudden change, without a restart in the log"), heat

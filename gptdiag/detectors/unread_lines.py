@@ -36,6 +36,26 @@ SHARE = 0.01  # of the lines with numbers
 FEW = 3
 
 
+_CAUSES = (
+    Cause(
+        "the file was cut or copied in part, or several processes wrote into it at once",
+        "the lines begin or end in the middle",
+    ),
+)
+_BAD_TEXT = (
+    Cause(
+        "text the model generated, or another encoding",
+        "a tokenizer can cut a character in two; no line with numbers looks damaged",
+    ),
+)
+_REMEDIES = (
+    Remedy(
+        "Copy the whole log again, or let one process write it",
+        "`gptdiag parse LOG` shows line by line what was understood",
+    ),
+)
+
+
 @detector("GD901", severity="warning", needs=(), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     n, lines = run.lines.problems, run.lines
@@ -70,16 +90,6 @@ def detect(run: Run, options: object) -> Finding | Clear:
                 {"problems": Quantity(n), "bad_characters": Quantity(bad)},
             ),
         ),
-        causes=(
-            Cause(
-                "the file was cut or copied in part, or several processes wrote into it at once",
-                "the lines begin or end in the middle",
-            ),
-        ),
-        remedies=(
-            Remedy(
-                "Copy the whole log again, or let one process write it",
-                "`gptdiag parse LOG` shows line by line what was understood",
-            ),
-        ),
+        causes=_CAUSES if n else _BAD_TEXT,
+        remedies=_REMEDIES if n else (),
     )
