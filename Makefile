@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix docs golden bench score wheel clean
+.PHONY: help demo train-demo test check fix docs golden bench score wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,13 +21,23 @@ $(VENV)/core: setup.cfg | $(BIN)/python
 	@$(PIP) -e .
 	@touch $@
 
+$(VENV)/train: setup.cfg constraints.txt | $(BIN)/python
+	@echo "installing the trainer into $(VENV) ..."
+	@$(PIP) -e '.[train]'
+	@touch $@ $(VENV)/core
+
 $(VENV)/all: setup.cfg constraints.txt | $(BIN)/python
 	@echo "installing everything into $(VENV) ..."
 	@$(PIP) -e '.[train,dev]'
-	@touch $@ $(VENV)/core
+	@touch $@ $(VENV)/core $(VENV)/train
 
 demo: $(VENV)/core  ## Install the core (no torch) and analyse a real log
 	@$(BIN)/gptdiag analyze examples/overfitting_cpu.log --dataset-tokens 10000
+
+train-demo: $(VENV)/train  ## Train for a minute on Python's own source, without a network, and diagnose it
+	@$(BIN)/gptdiag prepare pystdlib
+	@$(BIN)/gptdiag train config/cpu_tiny.py
+	@$(BIN)/gptdiag analyze out-cpu-tiny/run.jsonl
 
 test: $(VENV)/all  ## Install everything and run the tests
 	$(BIN)/python -m pytest -n auto

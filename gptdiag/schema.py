@@ -51,6 +51,8 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("wall_ms", "number", "ms", "time since the previous step ended, all included"),
         Field("step_ms", "number", "ms", "forward, backward and update alone"),
         Field("data_ms", "number", "ms", "time this step waited for its batch"),
+        Field("forward_backward_ms", "number", "ms", "part of step_ms: forward and backward"),
+        Field("update_ms", "number", "ms", "part of step_ms: clipping and the optimizer"),
         Field("eval_ms", "number", "ms", "evaluation that fell into this step's wall time"),
         Field("save_ms", "number", "ms", "checkpoint writing that fell into this step's wall time"),
         Field("tokens", "integer", "tokens", "training tokens seen so far"),
@@ -58,6 +60,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("mfu_pct", "number", "%", "model FLOPs utilisation of this step, not an average"),
         Field("mfu_ema_pct", "number", "%", "the running average a trainer printed"),
         Field("mem_bytes", "integer", "bytes", "peak device memory so far"),
+        Field("batch_crc32", "integer", "", "checksum of which batches were drawn"),
     ),
     "eval": (
         Field("train_loss", "number", "nats per token", "mean loss on training batches"),

@@ -1,0 +1,39 @@
+"""Start a script of the trainer in place of this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import gptdiag
+from gptdiag.errors import UsageError
+
+SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+def run_script(name: str, arguments: tuple[str, ...], needs: tuple[str, ...]) -> None:
+    """Replace this process by the trainer's script, so that signals reach it.
+
+    Raises:
+        UsageError: a package it needs is not installed, or the script is missing.
+    """
+    script = find_script(name)
+    missing = [package for package in needs if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            f"gptdiag {Path(name).stem} needs {', '.join(missing)}, which is not installed",
+            "pip install 'gptdiag[train]'",
+        )
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, str(script), *arguments])
+
+
+def find_script(name: str) -> Path:
+    """Return the script inside the installed package, or beside it in a clone."""
+    package = Path(gptdiag.__file__).resolve().parent
+    for path in (package / "trainer" / name, package.parent / "train" / name):
+        if path.is_file():
+            return path
+    raise UsageError(f"the trainer's {name} is missing", "install gptdiag again")

@@ -1,0 +1,130 @@
+"""Batches: random windows of a tokenised text, and what is known of the text."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from options import HERE, OptionError, Options
+from torch import Tensor
+
+IN_MEMORY = 256 * 2**20  # bytes; a larger file is mapped, not read
+
+
+class Dataset:
+    """A prepared data set: train.bin and val.bin of token numbers, and its meta file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.meta = read_meta(folder)
+        self.vocab_size: int | None = self.meta.get("vocab_size")
+        dtype = np.dtype(self.meta.get("dtype", "uint16"))
+        self.splits = {split: _tokens(folder / f"{split}.bin", dtype) for split in ("train", "val")}
+
+    def fingerprint(self) -> str:
+        """Return a checksum of sizes, beginnings and ends: the same data gives the same."""
+        crc = 0
+        for tokens in self.splits.values():
+            for part in (np.int64(len(tokens)), tokens[:65536], tokens[-65536:]):
+                crc = zlib.crc32(np.ascontiguousarray(part).tobytes(), crc)
+        return f"{crc:08x}"
+
+    def check(self, options: Options) -> None:
+        """Raise an OptionError if a window does not fit."""
+        for split, tokens in self.splits.items():
+            if len(tokens) <= options.block_size:
+                raise OptionError(
+                    f"{self.folder / split}.bin holds {len(tokens):,} tokens, too few for "
+                    f"block_size = {options.block_size}"
+                )
+
+
+class Batches:
+    """Random windows of one split, drawn as nanoGPT draws them and gathered at once."""
+
+    def __init__(
+        self, tokens: np.ndarray, options: Options, device: str, generator: torch.Generator
+    ) -> None:
+        self.tokens, self.device, self.generator = tokens, device, generator
+        self.batch_size, self.block_size = options.batch_size, options.block_size
+        self.span = np.arange(options.block_size + 1)
+        self.crc = 0  # of all windows drawn since it was last taken
+
+    def draw(self) -> np.ndarray:
+        """Return where the windows of the next batch begin. (batch_size,)"""
+        last = len(self.tokens) - self.block_size
+        first = torch.randint(last, (self.batch_size,), generator=self.generator).numpy()
+        self.crc = zlib.crc32(first.tobytes(), self.crc)
+        return first
+
+    def gather(self, first: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return (inputs, targets) of the windows. (B,) -> (B, T), (B, T) int64"""
+        windows = torch.from_numpy(self.tokens[first[:, None] + self.span].astype(np.int64))
+        if self.device.startswith("cuda"):
+            windows = windows.pin_memory().to(self.device, non_blocking=True)
+        elif self.device != "cpu":
+            windows = windows.to(self.device)
+        return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """Return the next batch."""
+        return self.gather(self.draw())
+
+    def take_fingerprint(self) -> int:
+        """Return the checksum of the windows drawn since the last call."""
+        crc, self.crc = self.crc, 0
+        return crc
+
+
+def open_dataset(options: Options) -> Dataset:
+    """Return the data set of that name from data_dir, or from the trainer's own folder.
+
+    Raises:
+        OptionError: it has not been prepared; the text says how to.
+    """
+    for parent in (Path(options.data_dir), HERE / "data"):
+        folder = parent / options.dataset
+        if (folder / "train.bin").is_file() and (folder / "val.bin").is_file():
+            dataset = Dataset(folder)
+            dataset.check(options)
+            return dataset
+    raise OptionError(
+        f"there is no data set {options.dataset!r} in {options.data_dir}/; make it with: "
+        f"gptdiag prepare {options.dataset}"
+    )
+
+
+def read_meta(folder: Path) -> dict:
+    """Return the meta file: ours in JSON, or nanoGPT's meta.pkl through a safe reader."""
+    if (folder / "meta.json").is_file():
+        return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    if (folder / "meta.pkl").is_file():
+        return read_pickle((folder / "meta.pkl").read_bytes())
+    return {}
+
+
+def read_pickle(data: bytes) -> dict:
+    """Return a pickled dictionary of plain values; anything that would run code is refused."""
+
+    class Plain(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> type:
+            raise OptionError(f"meta.pkl asks for {module}.{name}; only plain values are read")
+
+    try:
+        found = Plain(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
+        raise OptionError(f"meta.pkl is damaged: {error}") from error
+    if not isinstance(found, dict):
+        raise OptionError("meta.pkl holds no dictionary")
+    return found
+
+
+def _tokens(path: Path, dtype: np.dtype) -> np.ndarray:
+    if path.stat().st_size <= IN_MEMORY:
+        return np.fromfile(path, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r")

@@ -1,0 +1,36 @@
+# The CPU recipe for characters of Shakespeare with what has been learnt since GPT-2: the same width
+# and depth reach the same validation loss in a sixth of the steps and less.
+
+out_dir = "out-shakespeare-char-fast"
+eval_interval = 50
+eval_iters = 20
+log_interval = 1
+always_save_checkpoint = False
+
+dataset = "shakespeare_char"
+gradient_accumulation_steps = 1
+batch_size = 12
+block_size = 64
+
+n_layer = 4
+n_head = 4
+n_embd = 128
+dropout = 0.0
+rotary = True
+relu_squared = True
+qk_norm = True
+zero_init = True
+
+optimizer = "muon"
+muon_lr = 0.02
+learning_rate = 2e-2  # of embeddings and vectors
+lr_schedule = "linear"
+warmup_iters = 0
+max_iters = 300
+lr_decay_iters = 300
+min_lr = 0.0
+weight_decay = 0.0
+grad_clip = 0.0
+
+device = "auto"
+compile = False

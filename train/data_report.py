@@ -1,0 +1,79 @@
+"""What is in a tokenised text: size, entropy, repetition, and overlap of its two splits."""
+
+from __future__ import annotations
+
+import math
+from hashlib import blake2b
+
+import numpy as np
+
+WINDOW = 32  # tokens in a window looked for in both splits
+MOST_VAL = 20_000  # windows of the validation split that are looked up
+CHUNK = 2**22  # tokens of the training split hashed at a time
+LONG_LINE = 20  # characters; shorter lines repeat by nature
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the rolling hash: odd, bits well mixed
+
+
+class Statistics:
+    """Counts while the documents pass by."""
+
+    def __init__(self, vocab_size: int, one_text: bool) -> None:
+        self.one_text = one_text
+        self.documents = self.bytes = self.tokens = 0
+        self.units = self.repeated = 0  # documents, or the long lines of a single text
+        self._seen: set[bytes] = set()
+        self._counts = np.zeros(vocab_size, dtype=np.int64)
+
+    def add(self, text: str, tokens: np.ndarray) -> None:
+        """Count one document."""
+        self.documents += 1
+        self.bytes += len(text.encode("utf-8", errors="replace"))
+        self.tokens += len(tokens)
+        self._counts += np.bincount(tokens, minlength=len(self._counts))
+        units = text.splitlines() if self.one_text else [text]
+        for unit in units:
+            if self.one_text and len(unit) < LONG_LINE:
+                continue
+            digest = blake2b(unit.strip().encode("utf-8", errors="replace"), digest_size=8).digest()
+            self.units += 1
+            self.repeated += digest in self._seen
+            self._seen.add(digest)
+
+    def summary(self) -> dict:
+        """Return the figures; entropy in nats per token, as guessing by frequency would lose."""
+        share = self._counts[self._counts > 0] / max(self.tokens, 1)
+        return {
+            "documents": self.documents,
+            "bytes": self.bytes,
+            "tokens": self.tokens,
+            "bytes_per_token": round(self.bytes / max(self.tokens, 1), 4),
+            "unigram_entropy": round(float(-(share * np.log(share)).sum()), 4),
+            "duplicate_unit": "line" if self.one_text else "document",
+            "duplicate_share": round(self.repeated / max(self.units, 1), 4),
+        }
+
+
+def overlap(train: np.ndarray, val: np.ndarray) -> float:
+    """Return the share of the validation windows of 32 tokens that stand in the training split too.
+
+    Near 0 for a fair split; a loss on text that was trained on says nothing about new text.
+    """
+    if len(val) < WINDOW or len(train) < WINDOW:
+        return 0.0
+    apart = max(1, math.ceil((len(val) - WINDOW + 1) / MOST_VAL))
+    wanted = np.unique(_hashes(val)[::apart])
+    found = np.zeros(len(wanted), dtype=bool)
+    for start in range(0, len(train) - WINDOW + 1, CHUNK):
+        part = np.unique(_hashes(train[start : start + CHUNK + WINDOW - 1]))
+        found |= np.isin(wanted, part)
+    return float(found.mean())
+
+
+def _hashes(tokens: np.ndarray) -> np.ndarray:
+    """Return a hash of each window. (n,) -> (n - WINDOW + 1,) uint64"""
+    mixed = (tokens.astype(np.uint64) + np.uint64(1)) * MULTIPLIER
+    mixed ^= mixed >> np.uint64(29)
+    total = np.zeros(len(tokens) - WINDOW + 1, dtype=np.uint64)
+    for k in range(WINDOW):
+        total = total * np.uint64(0x100000001B3) + mixed[k : k + len(total)]
+    return total

@@ -1,0 +1,66 @@
+"""The optimizer and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from options import Options
+from torch import nn
+
+
+def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
+    """Return the optimizers, and print what they hold in nanoGPT's words.
+
+    AdamW for everything; or, with optimizer = "muon", torch's Muon for the matrices of the blocks
+    (https://kellerjordan.github.io/posts/muon/) and AdamW for embeddings, head and vectors.
+    Matrices and embeddings decay, vectors do not.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for _, p in named if p.dim() >= 2]
+    others = [p for _, p in named if p.dim() < 2]
+    for word, group in (("decayed", decayed), ("non-decayed", others)):
+        count = sum(p.numel() for p in group)
+        print(f"num {word} parameter tensors: {len(group)}, with {count:,} parameters")
+    muon = []
+    if options.optimizer == "muon":
+        muon = [p for name, p in named if p.dim() == 2 and ".h." in name]
+        decayed = [p for name, p in named if p.dim() >= 2 and ".h." not in name]
+    fused = device in ("cpu", "cuda")  # one kernel for all parameters
+    adamw = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": options.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=options.learning_rate,
+        betas=(options.beta1, options.beta2),
+        fused=fused,
+    )
+    print(f"using fused AdamW: {fused}")
+    if not muon:
+        return [adamw]
+    return [
+        adamw,
+        torch.optim.Muon(muon, lr=options.muon_lr, momentum=0.95, weight_decay=0.0),
+    ]
+
+
+def learning_rate(step: int, options: Options) -> float:
+    """Return AdamW's learning rate of a step: warm-up, then a cosine or a line to min_lr."""
+    if not options.decay_lr:
+        return options.learning_rate
+    if step < options.warmup_iters:
+        return options.learning_rate * (step + 1) / (options.warmup_iters + 1)
+    if step > options.lr_decay_iters:
+        return options.min_lr
+    done = (step - options.warmup_iters) / max(1, options.lr_decay_iters - options.warmup_iters)
+    left = 1 - done if options.lr_schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+    return options.min_lr + left * (options.learning_rate - options.min_lr)
+
+
+def set_learning_rate(optimizers: list, lr: float, options: Options) -> None:
+    """Give every parameter group its rate; Muon's follows the same schedule from its own peak."""
+    for optimizer in optimizers:
+        peak = options.muon_lr if isinstance(optimizer, torch.optim.Muon) else options.learning_rate
+        for group in optimizer.param_groups:
+            group["lr"] = lr * peak / options.learning_rate
