@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
     del state
 
     @torch.no_grad()
-    def evaluate() -> dict[str, tuple[float, float]]:
+    def evaluate() -> dict[str, tuple[float, float | None]]:
         """Return for each split (mean loss, its standard error), on the same batches each time."""
         model.eval()
         found = {}
@@ -128,8 +128,9 @@ def main(arguments: list[str]) -> int:
             for k in range(options.eval_iters):
                 with autocast(device, dtype):
                     losses[k] = model(*batches.next())[1]
-            error = losses.std() / max(1, options.eval_iters) ** 0.5
-            found[split] = (losses.mean().item(), error.item())
+            several = options.eval_iters > 1
+            error = losses.std().item() / options.eval_iters**0.5 if several else None
+            found[split] = (losses.mean().item(), error)
         model.train()
         return found
 

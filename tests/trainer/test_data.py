@@ -1,0 +1,237 @@
+"""Text to tokens and back, what is said of it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import prepare
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from batches import Batches, open_dataset, read_meta, read_pickle
+from data_report import Statistics, overlap
+from options import OptionError, Options
+from sources import SourceError
+from vocabulary import characters_of, from_meta, train_bpe
+
+from tests.trainer.conftest import TEXT
+from tests.trainer.helpers import train
+
+
+def tokens_of(folder: Path, split: str) -> np.ndarray:
+    return np.fromfile(folder / f"{split}.bin", dtype=read_meta(folder)["dtype"])
+
+
+def test_both_splits_are_the_text(data_dir: Path) -> None:
+    folder = data_dir / "words"
+    vocabulary = from_meta(read_meta(folder))
+    parts = [vocabulary.decode(tokens_of(folder, split)) for split in ("train", "val")]
+    assert "".join(parts) == TEXT
+    assert len(parts[1]) == len(TEXT) - int(0.8 * len(TEXT))
+
+
+def test_figures_are_right(data_dir: Path) -> None:
+    meta = read_meta(data_dir / "words")
+    report = meta["report"]
+    assert meta["train_tokens"] + meta["val_tokens"] == report["tokens"] == len(TEXT)
+    assert meta["vocab_size"] == len(set(TEXT))
+    share = np.array([TEXT.count(c) for c in set(TEXT)]) / len(TEXT)
+    assert report["unigram_entropy"] == pytest.approx(-(share * np.log(share)).sum(), abs=1e-4)
+    assert report["bytes_per_token"] == 1
+    assert report["duplicate_share"] == 0
+
+
+def test_bpe_is_served_exactly_as_it_was_trained() -> None:
+    text = TEXT + "Größe 東京 \U0001f600 don't  stop\n\n"
+    vocabulary = train_bpe(iter([text]), 400)
+    again = from_meta(json.loads(json.dumps(vocabulary.meta())))
+    encoded = vocabulary.encode(text)
+    assert again.encode(text).tolist() == encoded.tolist()
+    assert vocabulary.decode(encoded) == text
+    assert len(encoded) < len(text.encode()) / 2
+    assert vocabulary.document("a")[-1] == vocabulary.vocab_size - 1
+
+
+def test_nanogpts_vocabulary_is_read() -> None:
+    meta = {"vocab_size": 3, "itos": {0: "a", 1: "b", 2: "c"}, "stoi": {"a": 0, "b": 1, "c": 2}}
+    assert from_meta(read_pickle(pickle.dumps(meta))).encode("cab").tolist() == [2, 0, 1]
+
+
+def test_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (tmp_path / "ran").mkdir, ()
+
+    with pytest.raises(OptionError, match="only plain values"):
+        read_pickle(pickle.dumps({"vocab_size": Evil()}))
+    with pytest.raises(OptionError, match="damaged"):
+        read_pickle(b"\x80\x04garbage")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_windows_are_the_text_and_reproducible(data_dir: Path) -> None:
+    import torch
+
+    options = Options(dataset="words", block_size=16, batch_size=4)
+    dataset = open_dataset(options)
+    tokens = dataset.splits["train"]
+    first, second = (
+        Batches(tokens, options, "cpu", torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    for _ in range(3):
+        x, y = first.next()
+        assert torch.equal(x[:, 1:], y[:, :-1])
+        assert torch.equal(x, second.next()[0])
+    assert first.take_fingerprint() == second.take_fingerprint() != 0
+    joined = tokens.tobytes()
+    assert all(row.astype(tokens.dtype).tobytes() in joined for row in x.numpy())
+
+
+def test_folder_splits_by_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("texts").mkdir()
+    for k in range(60):
+        Path(f"texts/{k}.txt").write_text(f"This is document number {k} of sixty.\n" * 3)
+    Path("texts/picture.png").write_bytes(b"\x89PNG\0\0")
+    prepare.main(["texts", "--val_share=0.3"])
+    report = read_meta(Path("data/texts"))["report"]
+    assert report["documents"] == 60
+    vocabulary = from_meta(read_meta(Path("data/texts")))
+    train_text, val = (
+        vocabulary.decode(tokens_of(Path("data/texts"), s)) for s in ("train", "val")
+    )
+    assert 5 <= val.count("\n\n") <= 30
+    assert all(f"number {k} of" in train_text + val for k in range(60))
+
+
+def _parquet(path: Path, count: int) -> None:
+    texts = [f"document {k} " + f"word{k % 7} " * (k % 50 + 5) for k in range(count)]
+    pq.write_table(pa.table({"text": texts, "other": range(count)}), path, row_group_size=50)
+
+
+def test_interrupted_parquet_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 5000)
+    _parquet(Path("a.parquet"), 600)
+    arguments = ["a.parquet", "--tokenizer=bpe", "--vocab_size=320", "--val_share=0.2"]
+    prepare.main([*arguments, "--name=whole"])
+    real, calls = prepare.note_progress, []
+
+    def stops(*args: object) -> None:
+        real(*args)
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "note_progress", stops)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main([*arguments, "--name=parts"])
+    assert not Path("data/parts").exists()
+    with open("data/parts.partial/train.bin", "ab") as file:
+        file.write(b"torn")
+    prepare.main([*arguments, "--name=parts"])
+    for split in ("train", "val"):
+        parts, whole = (Path(f"data/{n}/{split}.bin").read_bytes() for n in ("parts", "whole"))
+        assert parts == whole
+    assert read_meta(Path("data/parts"))["report"] == read_meta(Path("data/whole"))["report"]
+    assert sorted(p.name for p in Path("data/parts").iterdir()) == [
+        "meta.json", "train.bin", "val.bin"
+    ]  # fmt: skip
+
+
+def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 5000)
+    _parquet(Path("a.parquet"), 300)
+    arguments = ["a.parquet", "--tokenizer=bpe", "--vocab_size=320", "--val_share=0.2"]
+    prepare.main([*arguments, "--name=one", "--workers=1"])
+    monkeypatch.setattr(prepare, "LARGE", 0)
+    prepare.main([*arguments, "--name=two", "--workers=2"])
+    one, two = (Path(f"data/{name}/train.bin").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "is empty"), (b" \n \n", "is empty"), (b"ab\0cd", "binary file"),
+     (b"\xff\xfeabc caf\xe9", "not UTF-8"), (b"too short", "too few for a window")],
+    ids=["empty", "blank", "binary", "latin-1", "short"],
+)  # fmt: skip
+def test_bad_text_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_bytes(content)
+    with pytest.raises(SourceError, match=told):
+        prepare.main(["x.txt"])
+    assert not Path("data").exists()
+
+
+def test_parquet_without_text_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"content": ["a"]}), "x.parquet")
+    with pytest.raises(SourceError, match="no column `text`; it has content"):
+        prepare.main(["x.parquet", "--tokenizer=char"])
+
+
+def test_prepared_data_is_not_replaced_without_force(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (data_dir / "words" / "train.bin").stat().st_mtime_ns
+    assert prepare.main(["words.txt"]) == 0
+    assert "prepared already" in capsys.readouterr().out
+    assert (data_dir / "words" / "train.bin").stat().st_mtime_ns == before
+
+
+def test_download_without_network_says_where_to_put_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pooch
+
+    def fails(*_: object, **__: object) -> str:
+        raise OSError("no network")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pooch, "retrieve", fails)
+    with pytest.raises(SourceError, match=r"data/shakespeare_char/input\.txt, or use pystdlib"):
+        prepare.main(["shakespeare_char"])
+
+
+def test_overlap_of_the_splits() -> None:
+    drawn = np.random.default_rng(0).integers(0, 1000, 50_000)
+    assert overlap(drawn[:40_000], drawn[40_000:]) == 0
+    assert overlap(drawn, drawn[20_000:30_000]) == 1
+    half = np.concatenate([drawn[:5000], np.random.default_rng(1).integers(0, 1000, 5000)])
+    assert overlap(drawn, half) == pytest.approx(0.5, abs=0.01)
+
+
+def test_repeated_documents_are_counted() -> None:
+    vocabulary = characters_of(["abc"])
+    statistics = Statistics(vocabulary.vocab_size, one_text=False)
+    for text in ("abc", "ab", "abc", "abc"):
+        statistics.add(text, vocabulary.encode(text))
+    assert statistics.summary()["duplicate_share"] == 0.5
+
+
+def test_samples_come_from_the_models_own_vocabulary(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sample
+
+    train("--out_dir=out", "--max_iters=5")
+    capsys.readouterr()
+    command = ["--out_dir=out", "--start=one", "--num_samples=2", "--max_new_tokens=30"]
+    assert sample.main(command) == 0
+    first = capsys.readouterr().out
+    parts = first.split("---------------\n")
+    assert len(parts) == 3
+    assert all(part.startswith("one") and len(part) == 34 for part in parts[:2])
+    sample.main(command)
+    assert capsys.readouterr().out == first
+    with pytest.raises(OptionError, match="none of"):
+        sample.main(["--out_dir=out", "--start=###"])
