@@ -39,7 +39,7 @@ class GPTConfig:
     bias: bool = True  # in Linear and LayerNorm layers, as GPT-2 has
     rotary: bool = False  # positions by turning queries and keys, instead of a learnt table
     relu_squared: bool = False  # instead of GELU
-    qk_norm: bool = False  # queries and keys of length 1 per dimension: attention cannot run hot
+    qk_norm: bool = False  # layer-normalised queries and keys: attention cannot run hot
     zero_init: bool = False  # projections back into the residual stream start at zero
 
     @classmethod
@@ -71,17 +71,22 @@ class Attention(nn.Module):
         self.plain = False  # matrix products instead of the fused kernel: faster on some CPUs
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
+        if config.rotary:
+            angles = rotary_angles(config.block_size, config.n_embd // config.n_head)
+            self.register_buffer("angles", angles, persistent=False)
 
     def queries_keys_values(self, x: Tensor, first: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """Return q, k, v, each (B, heads, T, C / heads); `first` is the position of x[:, 0]."""
         batch, length, width = x.shape
         split = self.c_attn(x).view(batch, length, 3, self.n_head, width // self.n_head)
-        q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
+        heads = split.permute(2, 0, 3, 1, 4)
+        both, v = heads[:2], heads[2]
         if self.qk_norm:
-            q, k = F.rms_norm(q, q.shape[-1:]), F.rms_norm(k, k.shape[-1:])
-        if self.rotary:
-            q, k = rotate(q, first), rotate(k, first)
-        return q, k, v
+            both = F.layer_norm(both, both.shape[-1:])
+        if self.rotary:  # turn the pairs (i, i + half) of each head
+            cos, sin = self.angles[:, first : first + length].to(x.dtype)
+            both = torch.addcmul(both * cos, both.roll(both.shape[-1] // 2, dims=-1), sin)
+        return both[0], both[1], v
 
     def forward(self, x: Tensor, cache: list | None = None) -> Tensor:
         batch, length, width = x.shape
@@ -100,14 +105,11 @@ class Attention(nn.Module):
         return F.dropout(self.c_proj(y), self.dropout, self.training)
 
 
-def rotate(x: Tensor, first: int) -> Tensor:
-    """Turn the pairs (i, i + half) of each head by angles that grow with the position."""
-    length, size = x.shape[-2:]
-    angle = torch.arange(size // 2, device=x.device) * (-math.log(10_000) * 2 / size)
-    angle = torch.arange(first, first + length, device=x.device)[:, None] * angle.exp()
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+def rotary_angles(length: int, size: int) -> Tensor:
+    """Return cosines and signed sines of each position and dimension. (2, length, size)"""
+    speed = (torch.arange(size // 2) * (-math.log(10_000) * 2 / size)).exp()
+    angle = torch.arange(length)[:, None] * speed
+    return torch.stack([angle.cos().repeat(1, 2), torch.cat([-angle.sin(), angle.sin()], dim=-1)])
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

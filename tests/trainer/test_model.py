@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from model import GPT, GPTConfig, from_gpt2
-from optimizer import learning_rate
+from optimizer import BatchedMuon, learning_rate
 from options import Options
 from speed import choose_arithmetic, compiled_step
 
@@ -102,6 +102,23 @@ def test_unknown_weights_and_missing_network_are_told(monkeypatch: pytest.Monkey
     monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
     with pytest.raises(OSError, match=r"gptdiag\[gpt2\]"):
         from_gpt2("gpt2")
+
+
+def test_muon_is_torchs_up_to_its_rounding() -> None:
+    torch.manual_seed(0)
+    made = [torch.nn.Parameter(torch.randn(r, c)) for r, c in ((8, 24), (24, 8), (8, 24))]
+    copies = [torch.nn.Parameter(p.detach().clone()) for p in made]
+    settings = {"lr": 0.1, "momentum": 0.95, "weight_decay": 0.1}
+    own, torchs = BatchedMuon(made, **settings), torch.optim.Muon(copies, **settings)
+    for _ in range(3):
+        for p, q in zip(made, copies, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        own.step()
+        torchs.step()
+    for p, q in zip(made, copies, strict=True):
+        assert torch.allclose(p, q, atol=0.01)
+    assert own.state_dict()["state"].keys() == torchs.state_dict()["state"].keys()
 
 
 @pytest.mark.slow
