@@ -28,4 +28,16 @@ assert importlib.util.find_spec("torch") is None, "the core must not pull torch"
 assert importlib.util.find_spec("train") is None, "a top-level package `train` would shadow train.py"
 assert len(gptdiag.read("train.log").steps) == 201
 PY
+if "$work/venv/bin/gptdiag" train 2> error.txt; then exit 1; fi
+grep -q "pip install 'gptdiag\[train\]'" error.txt
+
+# With torch borrowed from the environment that built the wheel, the installed trainer runs.
+PYTHONPATH=$("$python" -c 'import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])')
+export PYTHONPATH
+"$work/venv/bin/gptdiag" prepare "$root/CONTRIBUTING.md" --name=text > prepared.txt
+"$work/venv/bin/gptdiag" train config/cpu_tiny.py --dataset=text --max_iters=12 --eval_interval=6 \
+    --n_layer=1 --n_embd=32 --n_head=2 --out_dir=out > trained.txt
+grep -q "^iter 12: loss" trained.txt
+"$work/venv/bin/gptdiag" analyze out/run.jsonl > report.txt
+"$work/venv/bin/gptdiag" sample --out_dir=out --num_samples=1 --max_new_tokens=20 > sampled.txt
 echo "the wheel works in an empty folder"
