@@ -75,6 +75,14 @@ class Batches:
         """Return the next batch."""
         return self.gather(self.draw())
 
+    def example(self) -> tuple[Tensor, Tensor]:
+        """Return a batch without moving on in the data."""
+        before, crc = self.generator.get_state(), self.crc
+        batch = self.next()
+        self.generator.set_state(before)
+        self.crc = crc
+        return batch
+
     def take_fingerprint(self) -> int:
         """Return the checksum of the windows drawn since the last call."""
         crc, self.crc = self.crc, 0

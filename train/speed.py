@@ -52,6 +52,14 @@ def choose_arithmetic(
     return (*best, f"fastest forward and backward of {listed}")
 
 
+def stored_arithmetic(state: dict, options: Options) -> tuple | None:
+    """Return the arithmetic of a checkpoint, None if there is none or the user fixed another."""
+    stored = state.get("arithmetic")
+    wanted = (options.dtype, options.attention, options.threads)
+    fits = stored and all(w in ("auto", 0, s) for w, s in zip(wanted, stored[:3], strict=True))
+    return stored if fits else None
+
+
 def _native_halves() -> tuple[str, ...]:
     """Return bfloat16 where the CPU computes with it; elsewhere it is emulated and slow."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,11 +28,11 @@ from inspection import (
     weight_checksum,
     weights,
 )
-from machine import facts, memory_bytes, peak_tflops, pick_device
+from machine import facts, memory_bytes, peak_tflops, pick_device, source_version
 from model import GPT, GPT2_SHAPES, GPTConfig, from_gpt2
 from optimizer import build_optimizers, learning_rate, set_learning_rate
 from options import OptionError, Options, parse
-from speed import autocast, choose_arithmetic, compiled_step
+from speed import autocast, choose_arithmetic, compiled_step, stored_arithmetic
 from torch.nn.parallel import DistributedDataParallel
 
 from gptdiag import __version__
@@ -84,9 +83,13 @@ def main(arguments: list[str]) -> int:
         optimizers = build_optimizers(model, options, device.split(":")[0])
     for optimizer, stored in zip(optimizers, stored_optimizers(state), strict=False):
         optimizer.load_state_dict(stored)
-    arithmetic = state.get("arithmetic") or choose_arithmetic(
-        model, options, device, example(train, generator)
+    arithmetic = stored_arithmetic(state, options) or choose_arithmetic(
+        model, options, device, train.example()
     )
+    if world > 1:  # all processes must compute alike
+        shared = [arithmetic]
+        dist.broadcast_object_list(shared)
+        arithmetic = shared[0]
     dtype, attention, threads, why = arithmetic
     torch.set_num_threads(threads)
     model.use_plain_attention(attention == "plain")
@@ -95,7 +98,8 @@ def main(arguments: list[str]) -> int:
     running_mfu = state.get("running_mfu", -1.0)
     if "data_rng" in state:  # one of our own checkpoints: go on exactly where it stopped
         generator.set_state(state["data_rng"].cpu())
-        scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:
+            scaler.load_state_dict(state["scaler"])
     first_step = step
 
     network, whole_step = model, None
@@ -178,7 +182,7 @@ def main(arguments: list[str]) -> int:
             "dataset": options.dataset, "dataset_tokens": len(dataset.splits["train"]),
             "val_tokens": len(dataset.splits["val"]), "fingerprint": dataset.fingerprint(),
         },
-        code={"version": __version__, "commit": commit()},
+        code={"version": __version__, "commit": source_version()},
     )  # fmt: skip
     with log:
         model.train()
@@ -276,7 +280,8 @@ def main(arguments: list[str]) -> int:
                 if logged:
                     say(
                         f"iter {step}: loss {value:.4f}, time {wall_ms:.2f}ms, "
-                        f"mfu {running_mfu * 100:.2f}%"
+                        f"mfu {running_mfu * 100:.2f}%",
+                        flush=True,
                     )
                 seconds = (step_ms / 1000) or 1e-9
                 log.step(
@@ -364,33 +369,12 @@ def stored_optimizers(state: dict) -> list[dict]:
     return [state[name] for name in ("optimizer", "muon") if state.get(name)]
 
 
-def example(train: Batches, generator: torch.Generator) -> tuple:
-    """Return a batch without moving on in the data."""
-    before = generator.get_state()
-    batch = train.next()
-    generator.set_state(before)
-    train.take_fingerprint()
-    return batch
-
-
 def warn_of_repetition(options: Options, dataset: Dataset, tokens_per_step: int, say) -> None:
     """Say so when the run sees its text more often than it can learn from."""
     epochs = tokens_per_step * options.max_iters / len(dataset.splits["train"])
     if epochs > MANY_EPOCHS:
         say(f"note: max_iters = {options.max_iters} repeats the training text {epochs:.0f} times; "
             "watch the validation loss", file=sys.stderr)  # fmt: skip
-
-
-def commit() -> str | None:
-    """Return the version of this source tree, None outside a git checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True,
-            cwd=Path(__file__).parent, timeout=5, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
 
 
 if __name__ == "__main__":
