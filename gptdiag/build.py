@@ -196,7 +196,8 @@ class RunBuilder:
             duplicates=span.duplicates,
             ranks=span.ranks,
             origins=origins,
-            flags=self.format.flags,
+            # A log that holds the configuration itself names the settings as its user knows them.
+            flags=self.format.flags or {name: f"--{name}" for name in config},
             text=text,
         )
 

@@ -41,7 +41,7 @@ def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
         return [adamw]
     return [
         adamw,
-        BatchedMuon(muon, lr=options.muon_lr, momentum=0.95, weight_decay=0.0),
+        BatchedMuon(muon, lr=options.muon_lr, momentum=options.muon_momentum, weight_decay=0.0),
     ]
 
 

@@ -61,6 +61,7 @@ class Options:
     optimizer: str = "adamw"  # adamw, or muon for the matrices of the blocks
     learning_rate: float = 6e-4  # highest rate of AdamW
     muon_lr: float = 0.02  # highest rate of Muon
+    muon_momentum: float = 0.95  # memory of Muon's momentum; shorter runs want less
     max_iters: int = 600000  # last step
     weight_decay: float = 1e-1  # of matrices and embeddings
     beta1: float = 0.9  # memory of AdamW's first moment

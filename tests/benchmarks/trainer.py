@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.trainer NANOGPT_FOLDER [--arms a,b] [--blocks 8] [--device cpu]
     python -m tests.benchmarks.trainer NANOGPT_FOLDER --loss     # 2000 steps of both, one seed
+    python -m tests.benchmarks.trainer NANOGPT_FOLDER --recipe   # time to nanoGPT's loss, 3 seeds
 
 All arms train at once, but only one at a time may run: blocks of a few seconds take turns
 (SIGSTOP, SIGCONT), so that a drift of the machine meets all alike. Each arm is a whole unmodified
@@ -128,7 +129,7 @@ def speed(nanogpt: Path, names: list[str], blocks: int, shape: str, device: str)
 def loss(nanogpt: Path, steps: int = 2000, last: int = 200) -> dict[str, float]:
     """Return the mean training loss of the last steps of both at the same seed."""
     found = {}
-    for name in ("nanoGPT", "float32", "auto"):
+    for name in ("nanoGPT", "float32"):
         arm = Arm(name, nanogpt, "shakespeare_cpu", "cpu")
         while len(arm.times()) <= steps and arm.process.poll() is None:
             time.sleep(0.5)
@@ -137,6 +138,69 @@ def loss(nanogpt: Path, steps: int = 2000, last: int = 200) -> dict[str, float]:
         values = [float(v) for _, v, _ in _TIME.findall(text)][: steps + 1]
         found[name] = round(statistics.mean(values[-last:]), 5)
     return found
+
+
+def recipe(nanogpt: Path, seeds: tuple[int, ...] = (1, 2, 3)) -> dict[str, dict[str, float]]:
+    """Return what shakespeare_char_fast reaches on the whole validation split, and how fast.
+
+    Its training time (all steps, without evaluations and saves) is set against 2000 of nanoGPT
+    at the pace measured just before and just after.
+    """
+    from gptdiag import read
+
+    found = {}
+    for seed in seeds:
+        around = [_pace(nanogpt)]
+        with tempfile.TemporaryDirectory() as out:
+            subprocess.run(
+                [
+                    sys.executable, str(ROOT / "train" / "train.py"), "shakespeare_char_fast",
+                    "--eval_interval=300", "--eval_iters=1", "--inspect_interval=0",
+                    "--always_save_checkpoint=True", f"--out_dir={out}", f"--seed={seed}",
+                ],
+                cwd=nanogpt, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+            steps = read(f"{out}/run.jsonl").steps
+            steps = steps.where(steps.step < 300)
+            seconds = float((steps["step_ms"] + steps["data_ms"]).sum()) / 1000
+            reached = _whole_validation_loss(Path(out), nanogpt / "data" / "shakespeare_char")
+        around.append(_pace(nanogpt))
+        theirs = 2000 * statistics.mean(around) / 1000
+        found[f"seed {seed}"] = {
+            "val_loss": round(reached, 4),
+            "seconds": round(seconds, 1),
+            "nanogpt_seconds": round(theirs, 1),
+            "shorter": round(theirs / seconds, 2),
+        }
+    return found
+
+
+def _pace(nanogpt: Path) -> float:
+    arm = Arm("nanoGPT", nanogpt, "shakespeare_cpu", "cpu")
+    arm.until_warm()
+    ms = arm.block()
+    arm.stop()
+    return ms
+
+
+def _whole_validation_loss(out: Path, data: Path) -> float:
+    """Return the mean loss over all windows of the validation split, side by side."""
+    sys.path.insert(0, str(ROOT / "train"))
+    import numpy as np
+    import torch
+    from checkpoint import load
+    from model import GPT, GPTConfig
+
+    state = load(out / "ckpt.pt")
+    model = GPT(GPTConfig.of(state["model_args"])).eval()
+    model.load_state_dict(state["model"])
+    length = model.config.block_size
+    tokens = np.fromfile(data / "val.bin", dtype=np.uint16).astype(np.int64)
+    count = (len(tokens) - 1) // length
+    x, y = (torch.from_numpy(tokens[k : k + count * length]).view(count, length) for k in (0, 1))
+    with torch.no_grad():
+        losses = [float(model(a, b)[1]) * len(a) for a, b in zip(x.split(64), y.split(64))]  # noqa: B905
+    return sum(losses) / count
 
 
 def main() -> int:
@@ -148,7 +212,17 @@ def main() -> int:
     parser.add_argument("--shape", choices=SHAPES, default="shakespeare_cpu")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--loss", action="store_true")
+    parser.add_argument("--recipe", action="store_true")
     args = parser.parse_args()
+    if args.recipe:
+        reached = recipe(args.nanogpt)
+        for name, f in reached.items():
+            print(
+                f"{name}: {f['val_loss']:.4f} after {f['seconds']:.1f} s; nanoGPT takes "
+                f"{f['nanogpt_seconds']:.1f} s for 2000 steps, {f['shorter']:.2f} x as long"
+            )
+        append("trainer recipe", reached)
+        return 0
     if args.loss:
         figures: dict = loss(args.nanogpt)
         for name, value in figures.items():

@@ -13,7 +13,7 @@ batch_size = 12
 block_size = 64
 
 n_layer = 4
-n_head = 4
+n_head = 2
 n_embd = 128
 dropout = 0.0
 rotary = True
@@ -22,7 +22,8 @@ qk_norm = True
 zero_init = True
 
 optimizer = "muon"
-muon_lr = 0.02
+muon_lr = 3e-2  # of the matrices in the blocks
+muon_momentum = 0.9
 learning_rate = 2e-2  # of embeddings and vectors
 lr_schedule = "linear"
 warmup_iters = 0
