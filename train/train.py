@@ -247,8 +247,10 @@ def main(arguments: list[str]) -> int:
             if not whole_step:
                 for optimizer in optimizers:
                     scaler.unscale_(optimizer)
-                limit = options.grad_clip or float("inf")
-                norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+                if options.grad_clip:
+                    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.grad_clip)
+                elif logged or look:
+                    norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
                 if look:
                     extra |= gradient_norms(model)
                 for optimizer in optimizers:

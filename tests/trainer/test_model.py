@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from model import GPT, GPTConfig, from_gpt2
-from optimizer import BatchedMuon, learning_rate
+from optimizer import CpuMuon, learning_rate
 from options import Options
 from speed import choose_arithmetic, compiled_step
 
@@ -109,7 +109,7 @@ def test_muon_is_torchs_up_to_its_rounding() -> None:
     made = [torch.nn.Parameter(torch.randn(r, c)) for r, c in ((8, 24), (24, 8), (8, 24))]
     copies = [torch.nn.Parameter(p.detach().clone()) for p in made]
     settings = {"lr": 0.1, "momentum": 0.95, "weight_decay": 0.1}
-    own, torchs = BatchedMuon(made, **settings), torch.optim.Muon(copies, **settings)
+    own, torchs = CpuMuon(made, **settings), torch.optim.Muon(copies, **settings)
     for _ in range(3):
         for p, q in zip(made, copies, strict=True):
             p.grad = torch.randn_like(p)

@@ -4,7 +4,7 @@
 out_dir = "out-shakespeare-char-fast"
 eval_interval = 50
 eval_iters = 20
-log_interval = 1
+log_interval = 10
 always_save_checkpoint = False
 
 dataset = "shakespeare_char"
@@ -17,7 +17,7 @@ n_head = 2
 n_embd = 128
 dropout = 0.0
 rotary = True
-relu_squared = True
+relu_squared = False  # at this size GELU is better by 0.01 and no slower
 qk_norm = True
 zero_init = True
 
@@ -27,8 +27,8 @@ muon_momentum = 0.9
 learning_rate = 2e-2  # of embeddings and vectors
 lr_schedule = "linear"
 warmup_iters = 0
-max_iters = 300
-lr_decay_iters = 300
+max_iters = 270
+lr_decay_iters = 270
 min_lr = 0.0
 weight_decay = 0.0
 grad_clip = 0.0
