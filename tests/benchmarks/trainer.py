@@ -155,14 +155,14 @@ def recipe(nanogpt: Path, seeds: tuple[int, ...] = (1, 2, 3)) -> dict[str, dict[
             subprocess.run(
                 [
                     sys.executable, str(ROOT / "train" / "train.py"), "shakespeare_char_fast",
-                    "--eval_interval=270", "--eval_iters=1", "--inspect_interval=0",
+                    "--eval_interval=275", "--eval_iters=1", "--inspect_interval=0",
                     "--always_save_checkpoint=True", f"--out_dir={out}", f"--seed={seed}",
                 ],
                 cwd=nanogpt, check=True, stdout=subprocess.DEVNULL,
             )  # fmt: skip
             steps = read(f"{out}/run.jsonl").steps
-            steps = steps.where(steps.step < 270)  # every tenth is logged
-            seconds = 270 * float((steps["step_ms"] + steps["data_ms"]).mean()) / 1000
+            steps = steps.where(steps.step < 275)  # every tenth is logged
+            seconds = 275 * float((steps["step_ms"] + steps["data_ms"]).mean()) / 1000
             reached = _whole_validation_loss(Path(out), nanogpt / "data" / "shakespeare_char")
         around.append(_pace(nanogpt))
         theirs = 2000 * statistics.mean(around) / 1000
