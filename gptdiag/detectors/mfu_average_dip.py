@@ -37,10 +37,11 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity
 from gptdiag.measures.mfu import DECAY, Average, running_average, utilisation
 from gptdiag.registry import detector
-from gptdiag.run import Run
+from gptdiag.run import Floats, Run
 from gptdiag.wording import plural, significant
 
 LEAST_DIP = 0.02  # of the value before; dips within 2.5 print quanta can be rounding
+CLOSE = 0.05  # of the dip; a prediction this near explains it
 
 
 @detector("GD403", severity="note", needs=("steps.mfu_ema_pct", "steps.wall_ms"), state="stable")
@@ -54,7 +55,8 @@ def detect(run: Run, options: object) -> Finding | Clear:
     dips = (
         average.after_eval & (depth > LEAST_DIP * average.before) & (depth > 2.5 * average.quantum)
     )
-    explained = dips & (np.abs(average.predicted - average.printed) <= 2 * average.quantum)
+    off = np.abs(average.predicted - average.printed)
+    explained = dips & (off <= np.maximum(2 * average.quantum, CLOSE * depth))
     if not dips.any():
         return Clear("no printed MFU dips at an evaluation")
     if explained.sum() < 0.8 * dips.sum():
@@ -81,13 +83,18 @@ def _finding(run: Run, average: Average, dips: np.ndarray) -> Finding:
     deepest = int(rows[np.argmax(average.before[rows] - average.printed[rows])])
     line = int(average.line[deepest])
     previous = int(run.steps.line[int(np.searchsorted(run.steps.line, line)) - 1])
+
+    def shown(values: Floats) -> str:
+        value = float(values[deepest])
+        return f"{value:.2f}" if average.quantum >= 0.01 else significant(value)
+
     recovery = _recovery(float(average.printed[deepest]), utilisation(run).printed_pct)
     return Finding(
         message=(
             f"The printed MFU dips at {plural(len(rows), 'evaluation')}, at step "
-            f"{average.step[deepest]} from {average.before[deepest]:.2f} % to "
-            f"{average.printed[deepest]:.2f} %: the running average predicts "
-            f"{average.predicted[deepest]:.2f} %, so the dip is not real{recovery}."
+            f"{average.step[deepest]} from {shown(average.before)} % to "
+            f"{shown(average.printed)} %: the running average predicts "
+            f"{shown(average.predicted)} %, so the dip is not real{recovery}."
         ),
         severity="note",
         headline="dips of the printed MFU are not real",

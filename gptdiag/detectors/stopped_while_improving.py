@@ -66,7 +66,8 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
     rows = np.flatnonzero(np.isfinite(values))
     first = int(np.searchsorted(table.step[rows], ahead.first_step))
     planned = run.number("max_iters")
-    ended = "ended" if planned is None or ahead.last_step >= planned else "stops in this log"
+    done = planned is None or ahead.last_step >= planned or run.event("end")
+    ended = "ended" if done else "stops in this log"
     forecast = ahead.forecast
     assert forecast is not None  # a falling loss has one
     return Finding(
@@ -107,6 +108,9 @@ def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...
         )
     if planned is not None and ahead.last_step >= planned:
         return (Cause("max_iters was reached", f"max_iters is {planned:.0f}", "likely"),)
+    finished = run.event("end")
+    if finished:
+        return (Cause("the trainer finished by itself", f"line {finished[-1].line}", "likely"),)
     return (
         Cause(
             "the log was cut, or the run was stopped",

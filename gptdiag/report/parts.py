@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Finding, Outcome, Remedy
 from gptdiag.run import Run
@@ -147,7 +149,8 @@ def mfu_figure(run: Run, summary: Summary) -> str:
     """Return the utilisation with the peak it refers to, empty if unknown."""
     use = summary.use
     if use.true_pct is not None and use.peak_tflops:
-        name = use.device or "the given peak"
+        given = run.origins.get("peak_tflops", "").startswith("--")
+        name = use.device or f"the {'given' if given else 'logged'} peak"
         printed = f" (printed against 312: {use.printed_pct:.2f} %)" if use.printed_pct else ""
         return (
             f"{significant(use.true_pct)} % of {name}, {significant(use.peak_tflops)} TFLOP/s"
@@ -163,6 +166,20 @@ def mfu_figure(run: Run, summary: Summary) -> str:
             f"{significant(use.achieved_tflops)} TFLOP/s; {where} (--gpu NAME or --peak-tflops X)"
         )
     return ""
+
+
+_BOOKKEEPING = re.compile(r'"(?:v|t_s|run_step)": [\d.]+, ')
+
+
+def quoted(text: str, room: int) -> str:
+    """Return a log line as it is quoted: of a JSONL record what it measured, cut to the room.
+
+    >>> quoted('{"v": 1, "kind": "eval", "t_s": 9.5, "step": 5, "val_loss": 2.0}', room=60)
+    '{"kind": "eval", "step": 5, "val_loss": 2.0}'
+    """
+    if text.startswith('{"v": '):
+        text = _BOOKKEEPING.sub("", text)
+    return text if len(text) <= room else text[: room - 3] + "..."
 
 
 def header(run: Run, title: str) -> str:

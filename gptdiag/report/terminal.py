@@ -144,7 +144,7 @@ def _quote(page: _Page, run: Run, lines: tuple[int, ...]) -> None:
             page.lines.append(click.style(f"  {'...':>{digits}} |", dim=True))
         text = safe(run.text.line(no)).strip()
         room = page.width - digits - 5
-        text = text if len(text) <= room else text[: room - 3] + "..."
+        text = parts.quoted(text, room)
         page.lines.append(click.style(f"  {no:>{digits}} | ", dim=True) + text)
         before = no
 

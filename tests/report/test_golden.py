@@ -19,7 +19,7 @@ from tests.corpus_files import ROOT
 from tests.helpers import source_text
 
 GOLDEN = Path(__file__).parent / "golden"
-EXAMPLES = sorted((ROOT / "examples").glob("*.log"))
+EXAMPLES = sorted([*(ROOT / "examples").glob("*.log"), *(ROOT / "examples").glob("*.jsonl.gz")])
 
 
 def compare(text: str, path: Path, update: bool) -> None:
@@ -34,12 +34,12 @@ def simulated(code: str) -> Analysis:
     return analyse_runs(parse_text(source_text(console_log(FAULTS[code]))))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 def test_report_on_an_example(path: Path, update_golden: bool) -> None:
     name = os.path.relpath(path, ROOT).replace(os.sep, "/")
     text = replace(read_text(str(path)), name=name)
     report = render(analyse_runs(parse_text(text)), width=90)
-    compare(report + "\n", path.with_suffix(".txt"), update_golden)
+    compare(report + "\n", path.with_name(path.name.split(".")[0] + ".txt"), update_golden)
 
 
 @pytest.mark.parametrize("code", ["GD101", "GD102", "GD305", "GD902", "GD903", "GD904"])

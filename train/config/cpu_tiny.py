@@ -2,7 +2,7 @@
 # Data: gptdiag prepare pystdlib
 
 out_dir = "out-cpu-tiny"
-eval_interval = 100
+eval_interval = 200
 eval_iters = 20
 log_interval = 1
 always_save_checkpoint = False

@@ -2,7 +2,7 @@
 # and depth reach the same validation loss in a sixth of the steps and less.
 
 out_dir = "out-shakespeare-char-fast"
-eval_interval = 50
+eval_interval = 275
 eval_iters = 20
 log_interval = 10
 always_save_checkpoint = False
