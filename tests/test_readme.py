@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,12 +23,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.S)
 
 
-COMMANDS = [
+EVERY = [
     line.split("#")[0].strip()
     for block in blocks("sh")
     for line in block.splitlines()
     if line.startswith("gptdiag ")
 ]
+OF_TRAINER = re.compile("gptdiag (train|prepare|sample) |out-shakespeare-char")
+COMMANDS = [command for command in EVERY if not OF_TRAINER.search(command)]
+SHAKESPEARE = ROOT.parent / "shared" / "data" / "tinyshakespeare.txt"
 
 
 @pytest.fixture
@@ -47,6 +53,23 @@ def test_command_works(command: str, user_folder: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.skipif(not SHAKESPEARE.exists(), reason="no text beside this folder to train on")
+def test_trainers_commands_work_one_after_the_other(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "data" / "shakespeare_char").mkdir(parents=True)
+    shutil.copy(SHAKESPEARE, tmp_path / "data" / "shakespeare_char" / "input.txt")
+    commands = [shlex.split(command)[1:] for command in EVERY if OF_TRAINER.search(command)]
+    assert [command[0] for command in commands] == ["prepare", "train", "analyze", "sample"]
+    for command in commands:
+        if command[0] == "train":
+            command += ["--max_iters=6", "--eval_interval=3", "--eval_iters=2"]
+        done = subprocess.run(
+            [sys.executable, "-m", "gptdiag", *command], cwd=tmp_path, capture_output=True,
+            text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
 def test_python_works(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, object] = {}
     for block in blocks("python"):
@@ -57,7 +80,7 @@ def test_python_works(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", "\n".join(blocks("sh")), flags=re.M):
+    for target in re.findall(r"^make ([\w-]+)", "\n".join(blocks("sh")), flags=re.M):
         assert f"\n{target}:" in makefile
     assert " ".join(generate.DEMO) in makefile
 
