@@ -84,8 +84,9 @@ class Attention(nn.Module):
         if self.qk_norm:
             both = F.layer_norm(both, both.shape[-1:])
         if self.rotary:  # turn the pairs (i, i + half) of each head
-            cos, sin = self.angles[:, first : first + length].to(x.dtype)
+            cos, sin = self.angles[:, first : first + length].to(both.dtype)
             both = torch.addcmul(both * cos, both.roll(both.shape[-1] // 2, dims=-1), sin)
+        both = both.to(v.dtype)  # normalised in float32, whatever the arithmetic
         return both[0], both[1], v
 
     def forward(self, x: Tensor, cache: list | None = None) -> Tensor:

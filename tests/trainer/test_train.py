@@ -92,6 +92,19 @@ def test_accumulation_gives_the_step_of_one_large_batch(data_dir: Path) -> None:
     assert losses(log_of("small")) == pytest.approx(losses(log_of("large")), abs=2e-6)
 
 
+@pytest.mark.parametrize("attention", ["fused", "plain"])
+@pytest.mark.parametrize("modern", [False, True])
+def test_bfloat16_trains_too(data_dir: Path, attention: str, modern: bool) -> None:
+    options = [f"--attention={attention}", "--dtype=bfloat16", "--dropout=0"]
+    if modern:
+        options += ["--rotary=True", "--qk_norm=True", "--relu_squared=True", "--optimizer=muon"]
+    train(*options, "--out_dir=half")
+    train(*options, "--dtype=float32", "--out_dir=full")
+    half, full = losses(log_of("half")), losses(log_of("full"))
+    assert half != full
+    assert half == pytest.approx(full, rel=0.03)
+
+
 def test_eval_only(data_dir: Path) -> None:
     assert train("--out_dir=out", "--eval_only=True") == 0
     run = log_of("out")
