@@ -206,7 +206,7 @@ def main(arguments: list[str]) -> int:
                     val_loss_se=val_se, eval_ms=eval_ms,
                 )  # fmt: skip
                 if val_loss < best_val_loss or options.always_save_checkpoint:
-                    best_val_loss = val_loss
+                    best_val_loss = min(val_loss, best_val_loss)
                     if step > first_step:
                         print(f"saving checkpoint to {options.out_dir}", flush=True)
                         begun = time.perf_counter()
@@ -384,4 +384,8 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except (OptionError, CheckpointError) as error:
         print(f"train.py: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        print(f"train.py: cannot use{where}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

@@ -46,6 +46,14 @@ def test_script_explains_itself(name: str) -> None:
     assert "--out_dir" in done.stdout or "--tokenizer" in done.stdout
 
 
+def test_folder_that_cannot_be_made_is_one_sentence(data_dir: Path) -> None:
+    Path("taken").write_text("a file")
+    command = [sys.executable, str(SCRIPT), *SMALL, "--out_dir=taken/out"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("train.py: cannot use taken/out: Not a direct")
+
+
 def test_wrong_option_is_one_sentence_and_exit_code_2(data_dir: Path) -> None:
     command = [sys.executable, str(SCRIPT), *SMALL, "--bacth_size=3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
