@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from gptdiag import __version__
 from gptdiag.context import Context, complete
 from gptdiag.errors import NotEnough
 from gptdiag.finding import SEVERITIES, Clear, Finding, Outcome
-from gptdiag.reader import read_all
 from gptdiag.registry import Detector, formats
 from gptdiag.run import Run
 from gptdiag.settings import Settings
@@ -61,22 +59,6 @@ class Analysis:
             return False
         limit = SEVERITIES.index(severity)
         return any(SEVERITIES.index(f.severity) >= limit for f in self.findings)
-
-
-def read_and_analyse(
-    sources: Sequence[str | os.PathLike[str]],
-    *,
-    format: str | None = None,
-    context: Context | None = None,
-    settings: Settings | None = None,
-) -> Analysis:
-    """Read every source and analyse every run in it, in the order given.
-
-    Raises:
-        GptdiagError: a source, setting or added fact cannot be used.
-    """
-    runs = [run for source in sources for run in read_all(source, format)]
-    return analyse_runs(runs, context=context, settings=settings)
 
 
 def analyse_runs(

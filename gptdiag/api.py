@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from gptdiag.analysis import Analysis, analyse_runs, read_and_analyse
+from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.context import Context
 from gptdiag.errors import UsageError, did_you_mean
 from gptdiag.reader import read_all
@@ -72,16 +72,16 @@ def analyze(
         preview=preview,
     )
     context = Context(config, gpu, peak_tflops, dataset_tokens)
+    context.check()
     items = [source] if isinstance(source, (str, os.PathLike, Run)) else list(source)
-    if all(isinstance(item, (str, os.PathLike)) for item in items):
-        paths = [item for item in items if not isinstance(item, Run)]
-        return read_and_analyse(paths, format=format, context=context, settings=settings)
     runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format))]
     return analyse_runs(runs, context=context, settings=settings)
 
 
-def render(analysis: Analysis, report: str = "terminal", width: int = 100) -> str:
-    """Return an analysis as text: "terminal" (without colour) or "json".
+def render(
+    analysis: Analysis, report: str = "terminal", width: int = 100, colour: bool = False
+) -> str:
+    """Return an analysis as text: "terminal" or "json".
 
     Raises:
         UsageError: there is no such report.
@@ -93,6 +93,6 @@ def render(analysis: Analysis, report: str = "terminal", width: int = 100) -> st
     if report == "terminal":
         from gptdiag.report import terminal
 
-        return terminal.render(analysis, width, colour=False)
+        return terminal.render(analysis, width, colour)
     known = ("terminal", "json")
     raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
 
 from gptdiag.build import RunBuilder
 from gptdiag.errors import FormatError, InputError
-from gptdiag.record import Line, problem
+from gptdiag.record import Line, Problem, Record, Rows, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
 from gptdiag.source import MAX_LINE, read_text
@@ -102,8 +102,21 @@ def _read_folder(path: str, format: str | None) -> tuple[Run, ...]:
 def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
     """Return the runs in decoded text; see `read_all`."""
     chosen = find_format(format) if format else recognise(text)
-    builder = RunBuilder(chosen)
-    builder.add_all(chosen.parse(numbered(text)))
+    runs = build_runs(text, chosen, chosen.parse(numbered(text)))
+    if not any(len(run.steps) or len(run.evals) for run in runs):
+        raise FormatError(
+            f"{text.name}: read as {chosen.title}, but no training step or evaluation is in it",
+            "is the log complete, or was another --format meant?",
+        )
+    return runs
+
+
+def build_runs(
+    text: SourceText, format: Format, items: Iterable[Record | Rows | Problem]
+) -> tuple[Run, ...]:
+    """Return the runs in what a format understood of a text, every line accounted for."""
+    builder = RunBuilder(format)
+    builder.add_all(items)
     for no in text.cut_lines:
         builder.add(
             problem(
@@ -111,13 +124,7 @@ def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
                 f"longer than {MAX_LINE:,} characters, of which only the first were read",
             )
         )
-    runs = builder.build(text)
-    if not any(len(run.steps) or len(run.evals) for run in runs):
-        raise FormatError(
-            f"{text.name}: read as {chosen.title}, but no training step or evaluation is in it",
-            "is the log complete, or was another --format meant?",
-        )
-    return runs
+    return builder.build(text)
 
 
 def numbered(text: SourceText) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gptdiag.finding import Remedy
 from gptdiag.record import Value
 from gptdiag.run import Run
 
@@ -25,6 +26,19 @@ def change(
         if flag is not None and old != value:
             proposed[flag] = (old, value)
     return proposed
+
+
+def more_dropout(run: Run) -> dict[str, tuple[Value, Value]]:
+    """Return the change to a tenth more dropout, at most one half; nothing if it is not known."""
+    dropout = run.number("dropout")
+    return {} if dropout is None else change(run, dropout=round(min(dropout + 0.1, 0.5), 2))
+
+
+def clip_gradients(run: Run, why: str) -> tuple[Remedy, ...]:
+    """Return the remedy to clip gradients, nothing unless clipping is known to be off."""
+    if run.number("grad_clip") != 0:
+        return ()
+    return (Remedy("Clip gradients", why, change(run, grad_clip=1.0)),)
 
 
 def round_down(value: float, digits: int = 1) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.api import render
 from gptdiag.commands._shared import complain, format_option, read_sources, write_output
 from gptdiag.context import Context
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError
@@ -95,13 +96,7 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
 
 
 def _render(analysis: Analysis, report: str, output: str | None) -> str:
-    if report == "json":
-        from gptdiag.report import json_v1
-
-        return json_v1.render(analysis)
-    from gptdiag.report import terminal
-
     to_terminal = output is None and sys.stdout.isatty()
     colour = to_terminal and not os.environ.get("NO_COLOR")
     width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
-    return terminal.render(analysis, width, colour=colour)
+    return render(analysis, report, width, colour)

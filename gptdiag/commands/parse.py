@@ -10,7 +10,7 @@ import click
 from gptdiag.commands._shared import format_option, read_sources, write_bytes
 from gptdiag.convert import to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
-from gptdiag.reader import numbered, recognise
+from gptdiag.reader import build_runs, numbered, recognise
 from gptdiag.record import Problem, Record, expand
 from gptdiag.registry import find_format
 from gptdiag.report.safe_text import safe
@@ -61,20 +61,23 @@ def _explained(log: str, format: str | None) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
     text = read_text(log)
     chosen = find_format(format) if format else recognise(text)
+    items = list(chosen.parse(numbered(text)))
+    runs = build_runs(text, chosen, items)
+    shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]
+    for run in runs:
+        shown += run.problems
     understood: dict[int, list[str]] = {}
-    counts = {"read": 0, "problem": 0}
-    for item in expand(chosen.parse(numbered(text))):
+    for item in shown:
         understood.setdefault(item.line, []).append(_described(item))
     for no, line in enumerate(text.lines, 1):
         for said in understood.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
-        kinds = {said.split(" ", 1)[0] for said in understood.get(no, [])}
-        counts["problem"] += "problem" in kinds
-        counts["read"] += bool(kinds - {"problem"})
-    ignored = len(text.lines) - sum(counts.values())
+    read, ignored, problems = (
+        sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
+    )
     yield (
-        f"{chosen.name}: {len(text.lines)} lines = {counts['read']} read + {ignored} ignored + "
-        f"{counts['problem']} problems"
+        f"{chosen.name}: {len(text.lines)} lines = {read} read + {ignored} ignored + "
+        f"{problems} problems"
     )
 
 

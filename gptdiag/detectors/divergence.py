@@ -31,7 +31,6 @@ Source:
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,9 +40,10 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
+from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Floats, Ints, Run, Table
-from gptdiag.stats.robust import noise_scale
+from gptdiag.stats.robust import MEDIAN_ERROR, noise_scale
+from gptdiag.stats.smooth import block_medians, even_blocks
 from gptdiag.wording import digits_of, loss, percent
 
 STRETCHES = 30  # the log is compared in this many stretches, fewer in short ones
@@ -75,7 +75,7 @@ class _Climb(NamedTuple):
 def detect(run: Run, options: Options) -> Finding | Clear:
     table, name, edges = _stretches(run)
     values = table[name]
-    level = np.array([np.median(values[a:b]) for a, b in itertools.pairwise(edges)])
+    level = block_medians(values, edges)
     best = int(np.argmin(level))
     rise = float(level[-1] - level[best])
     error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
@@ -107,9 +107,7 @@ def _stretches(run: Run) -> tuple[Table, str, Ints]:
         raise NotEnough(
             f"needs 12 training losses or 6 evaluations, has {len(steps)} and {len(evals)}"
         )
-    edges = np.arange(0, len(table) + 1, size)
-    edges[-1] = len(table)
-    return table, name, edges
+    return table, name, even_blocks(len(table), size)
 
 
 def _progress(values: Floats, level: Floats, best: int) -> float:
@@ -124,7 +122,7 @@ def _standard_error(run: Run, name: str, level: Floats, size: int) -> float:
         single = noise.sigma if noise else 0.0
     else:
         single = eval_noise(run, name).sigma
-    return max(1.25 * single / float(np.sqrt(size)), noise_scale(level[len(level) // 3 :]))
+    return max(MEDIAN_ERROR * single / float(np.sqrt(size)), noise_scale(level[len(level) // 3 :]))
 
 
 def _finding(run: Run, climb: _Climb) -> Finding:
@@ -151,7 +149,7 @@ def _finding(run: Run, climb: _Climb) -> Finding:
         headline=f"the loss diverges near step {first}",
         evidence=(
             Evidence(
-                f"{'steps' if table is not run.evals and name == 'loss' else 'evals'}.{name}",
+                f"{'steps' if name == 'loss' else 'evals'}.{name}",
                 (first, last),
                 tuple(quoted),
                 {"rise": Quantity(rise, "nats"), "onset": Quantity(first, "step")},
@@ -183,23 +181,13 @@ def _remedies(run: Run, onset: int) -> tuple[Remedy, ...]:
     lower = change(run, learning_rate=round_down(rate / 3)) if rate else {}
     saved = [e for e in run.event("save") if e.line < _line_of(run, onset)]
     where = f"; the last one is announced at line {saved[-1].line}" if saved else ""
-    found = [
-        Remedy(
-            "Go back to a checkpoint before the climb and lower the learning rate",
-            f"training went well before step {onset}{where}",
-            lower,
-            verify="the loss stays at or below the level it had before the climb",
-        )
-    ]
-    if run.number("grad_clip") == 0:
-        found.append(
-            Remedy(
-                "Clip gradients",
-                "single large updates are what starts most climbs",
-                change(run, grad_clip=1.0),
-            )
-        )
-    return tuple(found)
+    back = Remedy(
+        "Go back to a checkpoint before the climb and lower the learning rate",
+        f"training went well before step {onset}{where}",
+        lower,
+        verify="the loss stays at or below the level it had before the climb",
+    )
+    return back, *clip_gradients(run, "single large updates are what starts most climbs")
 
 
 def _line_of(run: Run, step: int) -> int:

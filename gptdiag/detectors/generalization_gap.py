@@ -37,7 +37,7 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import Curve, curve_of, gap_of, overfits
 from gptdiag.registry import detector
-from gptdiag.remedies import change
+from gptdiag.remedies import more_dropout
 from gptdiag.run import Run
 from gptdiag.wording import loss, percent, perplexity, plural, significant
 
@@ -152,7 +152,6 @@ def _causes(run: Run, curve: Curve, gap: float, options: Options) -> tuple[Cause
 
 
 def _remedies(run: Run, curve: Curve) -> tuple[Remedy, ...]:
-    dropout = run.number("dropout")
     if len(curve) < 3:
         return (
             Remedy(
@@ -160,11 +159,10 @@ def _remedies(run: Run, curve: Curve) -> tuple[Remedy, ...]:
                 "with all evaluations it names the best step and what was lost since",
             ),
         )
-    more = round(min((dropout or 0.0) + 0.1, 0.5), 2)
     return (
         Remedy(
             "Train on more text, or regularise more",
             "the gap is the most that either can give; the validation loss is what counts",
-            change(run, dropout=more) if dropout is not None else {},
+            more_dropout(run),
         ),
     )

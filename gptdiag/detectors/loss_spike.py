@@ -41,9 +41,9 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
+from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Bools, Floats, Run, Table
-from gptdiag.stats.robust import MAD_TO_SIGMA, print_quantum
+from gptdiag.stats.robust import MAD_TO_SIGMA, MEDIAN_ERROR, print_quantum
 from gptdiag.stats.smooth import trend
 from gptdiag.stats.tails import cutoff
 from gptdiag.wording import at_steps, count, loss, plural
@@ -121,7 +121,7 @@ def _stays_up(values: Floats, level: Floats, spike: _Spike) -> bool:
     if len(before) < 10 or len(after) < 10:
         return False
     sigma = MAD_TO_SIGMA * np.median(np.abs(before - np.median(before)))
-    error = 1.25 * sigma * np.sqrt(1 / len(before) + 1 / len(after))
+    error = MEDIAN_ERROR * sigma * np.sqrt(1 / len(before) + 1 / len(after))
     return bool(np.median(after) - np.median(before) > 4 * error)
 
 
@@ -206,12 +206,4 @@ def _remedies(run: Run) -> tuple[Remedy, ...]:
                 change(run, warmup_iters=int(max(2 * warmup, 100))),
             )
         )
-    if run.number("grad_clip") == 0:
-        found.append(
-            Remedy(
-                "Clip gradients",
-                "one batch can then move the weights only so far",
-                change(run, grad_clip=1.0),
-            )
-        )
-    return tuple(found)
+    return (*found, *clip_gradients(run, "one batch can then move the weights only so far"))

@@ -35,7 +35,7 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.noise import batch_noise
 from gptdiag.measures.timing import timing
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
+from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Run, Table
 from gptdiag.wording import count, loss, percent, plural
 
@@ -190,12 +190,4 @@ def _remedies(run: Run, saved_line: int | None) -> tuple[Remedy, ...]:
                 change(run, learning_rate=round_down(rate / 3)),
             )
         )
-    if run.number("grad_clip") == 0:
-        found.append(
-            Remedy(
-                "Clip gradients",
-                "one bad batch can then move the weights only so far",
-                change(run, grad_clip=1.0),
-            )
-        )
-    return tuple(found)
+    return (*found, *clip_gradients(run, "one bad batch can then move the weights only so far"))

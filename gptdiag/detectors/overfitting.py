@@ -41,7 +41,7 @@ from gptdiag.measures.model import model_of
 from gptdiag.measures.noise import FEWEST_EVALS
 from gptdiag.measures.timing import timing
 from gptdiag.registry import detector
-from gptdiag.remedies import change
+from gptdiag.remedies import change, more_dropout
 from gptdiag.run import Run
 from gptdiag.wording import duration, loss, percent, perplexity, plural, significant
 
@@ -195,14 +195,11 @@ def _remedies(run: Run, curve: Curve) -> tuple[Remedy, ...]:
                 verify="the last evaluation is the lowest",
             )
         )
-    dropout = run.number("dropout")
     found.append(
         Remedy(
             "Regularise more",
             "dropout delays the rise; how far the minimum falls has to be tried",
-            change(run, dropout=round(min((dropout or 0.0) + 0.1, 0.5), 2))
-            if dropout is not None
-            else {},
+            more_dropout(run),
         )
     )
     return tuple(found)

@@ -34,7 +34,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.outlook import Outlook, outlook
+from gptdiag.measures.outlook import Outlook, ends_broken, outlook
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change
@@ -44,8 +44,7 @@ from gptdiag.wording import digits_of, loss, significant
 
 @detector("GD108", severity="note", needs=("steps.loss|evals.val_loss",), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
-    losses = run.steps["loss"][run.steps.has("loss")]
-    if len(losses) and not np.isfinite(losses[-1]):
+    if ends_broken(run):
         return Clear("the loss is not finite at the end")
     ahead = outlook(run)
     if ahead is None:

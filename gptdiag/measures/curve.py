@@ -10,6 +10,7 @@ import numpy as np
 
 from gptdiag.measures.noise import Noise, batch_noise, eval_noise
 from gptdiag.run import Floats, Ints, Run
+from gptdiag.stats.robust import MEDIAN_ERROR
 from gptdiag.stats.trend import Fall, fall, last_share
 from gptdiag.wording import digits_of
 
@@ -109,7 +110,7 @@ def train_fall_since(run: Run, curve: Curve) -> Fall:
     after = loss[(steps.step > curve.step[curve.best]) & np.isfinite(loss)][-20:]
     if noise is None or len(before) < 5 or len(after) < 5:
         return Fall(0.0, 1.0)
-    error = 1.25 * noise.sigma * np.sqrt(1 / len(before) + 1 / len(after))
+    error = MEDIAN_ERROR * noise.sigma * np.sqrt(1 / len(before) + 1 / len(after))
     return Fall(float(np.median(before) - np.median(after)), float(error))
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from gptdiag.measures.curve import Curve
 from gptdiag.measures.noise import batch_noise
 from gptdiag.run import Floats, Ints, Run
-from gptdiag.stats.smooth import block_medians
-
-MEDIAN_ERROR = 1.25  # standard error of a median, over that of a mean (normal noise: sqrt(pi / 2))
+from gptdiag.stats.robust import MEDIAN_ERROR
+from gptdiag.stats.smooth import block_medians, even_blocks
 
 
 class Levels(NamedTuple):
@@ -36,8 +35,7 @@ def trained(run: Run, blocks: int) -> Levels | None:
     if noise is None or not len(rows):
         return None
     size = max(1, len(rows) // blocks)
-    edges = np.arange(0, len(rows) + 1, size)
-    edges[-1] = len(rows)
+    edges = even_blocks(len(rows), size)
     middle = (edges[:-1] + edges[1:] - 1) // 2
     sigma = (MEDIAN_ERROR if size > 1 else 1.0) * noise.sigma / float(np.sqrt(size))
     medians = block_medians(rows["loss"], edges)

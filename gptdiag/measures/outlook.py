@@ -49,10 +49,15 @@ def outlook(run: Run) -> Outlook | None:
         ahead: Outlook | None = _from_evals(run, curve)
     else:
         ahead = _from_steps(run)
-    losses = run.steps["loss"][run.steps.has("loss")]
-    if ahead is not None and len(losses) and not np.isfinite(losses[-1]):
+    if ahead is not None and ends_broken(run):
         return replace(ahead, falling=False, forecast=None)
     return ahead
+
+
+def ends_broken(run: Run) -> bool:
+    """Return whether the last logged training loss is NaN or infinite."""
+    losses = run.steps["loss"][run.steps.has("loss")]
+    return bool(len(losses)) and not np.isfinite(losses[-1])
 
 
 def _from_evals(run: Run, curve: Curve) -> Outlook:

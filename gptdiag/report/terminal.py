@@ -142,9 +142,7 @@ def _quote(page: _Page, run: Run, lines: tuple[int, ...]) -> None:
     for no in ordered:
         if no > before + 1:
             page.lines.append(click.style(f"  {'...':>{digits}} |", dim=True))
-        text = safe(run.text.line(no)).strip()
-        room = page.width - digits - 5
-        text = parts.quoted(text, room)
+        text = parts.quoted(safe(run.text.line(no)).strip(), room=page.width - digits - 5)
         page.lines.append(click.style(f"  {no:>{digits}} | ", dim=True) + text)
         before = no
 

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 
 from gptdiag.run import Floats, Ints
-from gptdiag.stats.robust import MAD_TO_SIGMA
+from gptdiag.stats.robust import MAD_TO_SIGMA, MEDIAN_ERROR
+from gptdiag.stats.smooth import block_medians, even_blocks
 
 MOST_BLOCKS = 400  # longer blocks on long series: the cost stays linear in their length
 PENALTY = 6.0  # noise variances times log(blocks) that a further change point has to save
@@ -33,11 +34,10 @@ def levels(values: Floats, block: int, noise: float) -> list[tuple[int, int, flo
     """
     n = len(values)
     size = max(block, -(-n // MOST_BLOCKS))
-    edges = np.arange(0, n + 1, size)
+    edges = even_blocks(n, size)
     if len(edges) < 3:
         return [(0, n, float(np.median(values)))] if n else []
-    edges[-1] = n
-    medians = np.array([np.median(values[a:b]) for a, b in itertools.pairwise(edges)])
+    medians = block_medians(values, edges)
     # The median of a block scatters more than white noise says where a series wanders.
     # Second differences leave out a drift, which is no scatter.
     wander = MAD_TO_SIGMA * min(
@@ -46,7 +46,7 @@ def levels(values: Floats, block: int, noise: float) -> list[tuple[int, int, flo
         if len(medians) > 2
         else np.inf,
     )
-    sigma = max(1.25 * noise / np.sqrt(size), wander, 1e-12)
+    sigma = max(MEDIAN_ERROR * noise / np.sqrt(size), wander, 1e-12)
     cuts = _optimal(medians / sigma, PENALTY * np.log(len(medians)))
     return [
         (int(edges[a]), int(edges[b]), float(np.median(values[edges[a] : edges[b]])))

@@ -7,6 +7,7 @@ import numpy as np
 from gptdiag.run import Floats
 
 MAD_TO_SIGMA = 1.4826  # makes the median absolute deviation of a normal sample its sigma
+MEDIAN_ERROR = 1.25  # standard error of a median over that of a mean; normal noise: sqrt(pi / 2)
 
 
 def print_quantum(values: Floats) -> float:

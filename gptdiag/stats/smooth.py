@@ -27,6 +27,17 @@ def blocks(n: int, largest: int = 64, first: int = FIRST_BLOCK) -> Ints:
     return np.array(edges, dtype=np.int64)
 
 
+def even_blocks(n: int, size: int) -> Ints:
+    """Return the edges of blocks of `size` points, the last one up to twice as long.
+
+    >>> even_blocks(11, 4)
+    array([ 0,  4, 11])
+    """
+    edges = np.arange(0, n + 1, size)
+    edges[-1] = n
+    return edges
+
+
 def block_medians(values: Floats, edges: Ints) -> Floats:
     """Return the median of each block, NaN where it has no finite value. (n,), (k+1,) -> (k,)"""
     medians = np.full(len(edges) - 1, np.nan)

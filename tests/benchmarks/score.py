@@ -14,7 +14,8 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from gptdiag.analysis import Analysis, read_and_analyse
+from gptdiag.analysis import Analysis
+from gptdiag.api import analyze
 from gptdiag.errors import InputError
 from tests.benchmarks.history import append
 from tests.corpus_files import CORPUS, labels
@@ -61,7 +62,7 @@ def score(folder: str = "nanogpt") -> tuple[dict[str, Score], dict[str, str]]:
         if not own:
             continue
         try:
-            analysis = read_and_analyse([CORPUS / row["file"]])
+            analysis = analyze(CORPUS / row["file"])
         except InputError as error:
             if row["format"] == folder:
                 unread[row["file"]] = str(error)

@@ -221,6 +221,21 @@ def test_parse_explains_every_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lines[3] == "nanogpt: 3 lines = 1 read + 1 ignored + 1 problems"
 
 
+def test_parse_and_analyze_count_a_cut_line_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import gptdiag
+    from gptdiag.source import MAX_LINE
+
+    path = tmp_path / "train.log"
+    path.write_text("iter 0: loss 4.2, time 1.00ms, mfu 2.00%\n" + "x" * (MAX_LINE + 1) + "\n")
+    assert run(["parse", str(path)]) == 0
+    counts = gptdiag.read(path).lines
+    said = f"{counts.total} lines = {counts.read} read + {counts.ignored} ignored + "
+    assert f"nanogpt: {said}{counts.problems} problems" in capsys.readouterr().out
+    assert counts.problems == 1
+
+
 @pytest.mark.parametrize("target", ["jsonl", "csv", "parquet"])
 def test_parse_converts(log: str, tmp_path: Path, target: str) -> None:
     import pandas as pd

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gptdiag.analysis import read_and_analyse
+from gptdiag.api import analyze
 from gptdiag.errors import InputError
 from gptdiag.report import json_v1, terminal
 from gptdiag.source import read_text
@@ -23,7 +23,7 @@ def _name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", MUST_READ, ids=_name)
 def test_log_is_read_and_every_line_accounted_for(path: Path) -> None:
-    analysis = read_and_analyse([str(path)])
+    analysis = analyze(path)
     for run in analysis.runs:
         assert run.lines.read + run.lines.ignored + run.lines.problems == run.lines.total
         assert len(run.steps) + len(run.evals) > 0
@@ -38,7 +38,7 @@ def test_log_is_read_and_every_line_accounted_for(path: Path) -> None:
 def test_log_of_another_tool_is_read_or_refused_with_what_to_do(path: Path) -> None:
     refusal: InputError | None = None
     try:
-        analysis = read_and_analyse([str(path)])
+        analysis = analyze(path)
         assert not analysis.failed, analysis.failed[0].trace
     except InputError as error:
         refusal = error
