@@ -23,6 +23,10 @@ NEEDS = {
     "steps.loss": "training losses",
     "steps.wall_ms": "step times",
     "steps.mfu_ema_pct": "printed MFU",
+    "steps.grad_norm": "gradient norms",
+    "steps.data_ms": "waiting times for data",
+    "steps.mem_bytes": "memory readings",
+    "steps.time_s": "clock of its own",
     "evals.val_loss": "validation losses",
     "evals.train_loss": "training losses of evaluations",
 }

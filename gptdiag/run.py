@@ -35,6 +35,7 @@ UNITS = {
     "tokens_per_s": "tokens per second as printed",
     "mfu_pct": "model FLOPs utilisation of this step, % of the device's peak",
     "mfu_ema_pct": "model FLOPs utilisation as a running average, % of the printed peak",
+    "loss_scale": "factor of a float16 gradient scaler",
     "mem_bytes": "peak device memory in bytes",
     "train_loss": "nats per token, mean over evaluation batches of the training split",
     "val_loss": "nats per token, mean over evaluation batches of the validation split",
@@ -203,6 +204,11 @@ class Run:
             if name in known:
                 return known[name]
         return None
+
+    def lines_of(self, *names: str) -> tuple[int, ...]:
+        """Return the log lines that give these settings or facts, in order."""
+        said = (self.origins.get(name, "").partition(" ") for name in names)
+        return tuple(sorted({int(no) for word, _, no in said if word == "line" and no.isdigit()}))
 
     def number(self, name: str) -> float | None:
         """Return a numeric setting or fact by name, or None if unknown or not a finite number."""

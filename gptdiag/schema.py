@@ -59,6 +59,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("tokens_per_s", "number", "tokens/s", "throughput of this step"),
         Field("mfu_pct", "number", "%", "model FLOPs utilisation of this step, not an average"),
         Field("mfu_ema_pct", "number", "%", "the running average a trainer printed"),
+        Field("loss_scale", "number", "", "factor of a float16 gradient scaler at this step"),
         Field("mem_bytes", "integer", "bytes", "peak device memory so far"),
         Field("batch_crc32", "integer", "", "checksum of which batches were drawn"),
     ),

@@ -8,7 +8,7 @@ import numpy as np
 
 from gptdiag.measures.curve import curve_of
 from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, Utilisation, utilisation
-from gptdiag.measures.model import Model, model_of
+from gptdiag.measures.model import Model, model_of, tokens_seen
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.timing import timing
 from gptdiag.run import Run
@@ -80,7 +80,7 @@ def summarise(run: Run) -> Summary:
     first = min((int(t.step[0]) for t in tables), default=None)
     last = max((int(t.step[-1]) for t in tables), default=None)
     planned = run.number("max_iters")
-    tokens = _tokens(run, model, last)
+    tokens = tokens_seen(run, model, last)
     seen = outlook(run)
     return Summary(
         steps=len(run.steps),
@@ -96,13 +96,6 @@ def summarise(run: Run) -> Summary:
         use=utilisation(run),
         forecast=seen.forecast if seen else None,
     )
-
-
-def _tokens(run: Run, model: Model, last: int | None) -> int | None:
-    logged = run.steps["tokens"]
-    if np.isfinite(logged).any():
-        return int(np.nanmax(logged))
-    return last * model.tokens_per_step if last and model.tokens_per_step else None
 
 
 def _losses(run: Run) -> Losses:

@@ -7,7 +7,8 @@ from gptdiag.context import Context
 from gptdiag.finding import Finding, Outcome
 from gptdiag.reader import parse_text
 from gptdiag.run import Run, SourceText
-from gptdiag.simulate import Recipe, console_log
+from gptdiag.settings import Settings
+from gptdiag.simulate import Recipe, log_of
 
 
 def source_text(text: str, name: str = "train.log") -> SourceText:
@@ -23,20 +24,20 @@ def runs_of(text: str, format: str | None = None) -> tuple[Run, ...]:
 
 def run_of(text: str | Recipe, format: str | None = None) -> Run:
     """Return the only run of a text, or of the log of a recipe."""
-    runs = runs_of(console_log(text) if isinstance(text, Recipe) else text, format)
+    runs = runs_of(log_of(text) if isinstance(text, Recipe) else text, format)
     assert len(runs) == 1, f"expected one run, got {len(runs)}"
     return runs[0]
 
 
 def analysis_of(text: str | Recipe, context: Context | None = None) -> Analysis:
-    log = console_log(text) if isinstance(text, Recipe) else text
-    return analyse_runs(runs_of(log), context=context)
+    log = log_of(text) if isinstance(text, Recipe) else text
+    return analyse_runs(runs_of(log), context=context, settings=Settings(preview=True))
 
 
 def outcome_of(text: str | Recipe | Run, code: str, context: Context | None = None) -> Outcome:
     """Return the first run's outcome of one detector."""
     analysis = (
-        analyse_runs((text,), context=context)
+        analyse_runs((text,), context=context, settings=Settings(preview=True))
         if isinstance(text, Run)
         else analysis_of(text, context)
     )

@@ -41,6 +41,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import curve_of, overfits, train_fall_since
+from gptdiag.measures.learning import stuck
 from gptdiag.measures.levels import Levels, evaluated, trained
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
@@ -73,6 +74,8 @@ class Options:
 )
 def detect(run: Run, options: Options) -> Finding | Clear:
     curve = curve_of(run)
+    if stuck(run) is not None:
+        return Clear("the loss is not flat after learning but has never learnt: GD104")
     if curve is not None and overfits(run, curve):
         return Clear("the validation loss is not flat but rises: that is overfitting, GD201")
     series = _series(run, options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from gptdiag.run import Run
 from gptdiag.stats.flops import flops_per_token, gpt_parameters, without_positions
 
@@ -44,6 +46,14 @@ def model_of(run: Run) -> Model:
     return Model(
         parameters, exact, source, per_token, _tokens_per_step(run), dataset, dataset_source
     )
+
+
+def tokens_seen(run: Run, model: Model, last: int | None) -> int | None:
+    """Return the tokens trained on up to step `last`, None if the log does not tell."""
+    logged = run.steps["tokens"]
+    if np.isfinite(logged).any():
+        return int(np.nanmax(logged))
+    return last * model.tokens_per_step if last and model.tokens_per_step else None
 
 
 def _whole(run: Run, name: str) -> int | None:

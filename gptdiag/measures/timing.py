@@ -30,6 +30,7 @@ class Timing:
     span: Ints  # optimizer steps this row stands for: 1 unless log_interval hides some
     is_eval: Bools
     is_save: Bools  # a checkpoint was written in this step
+    saved_ms: Floats  # logged time of writing it, 0 where none is logged
     is_warmup: Bools  # the first steps of a process: compilation, allocation, autotuning
     local_ms: Floats  # typical time of a plain step around this row
     typical_ms: float  # median plain step
@@ -52,13 +53,14 @@ class Timing:
         """Return what one evaluation adds to its step, 0 if no row shows it."""
         warm = self.is_eval & ~self.is_warmup
         rows = warm if warm.any() else self.is_eval
-        return max(0.0, float(np.median(self.excess_ms[rows]))) if rows.any() else 0.0
+        extra = self.excess_ms - self.saved_ms
+        return max(0.0, float(np.median(extra[rows]))) if rows.any() else 0.0
 
     @property
     def eval_total_ms(self) -> float:
         """Return the time of all evaluations: those seen in step times, and the hidden ones."""
         warm = self.is_eval & ~self.is_warmup
-        seen = float(np.sum(np.maximum(self.excess_ms[warm], 0)))
+        seen = float(np.sum(np.maximum((self.excess_ms - self.saved_ms)[warm], 0)))
         return seen + (self.evals - int(warm.sum())) * self.eval_cost_ms
 
     @property
@@ -78,6 +80,7 @@ class Timing:
         once = stall | (self.is_save & ~self.is_eval & ~self.is_warmup)
         steps = np.where(self.plain & ~stall, self.ms, self.local_ms) * self.span
         extra = float(np.sum(np.maximum(self.excess_ms[once], 0)))
+        extra += float(np.sum(self.saved_ms[self.is_eval & ~self.is_warmup]))
         return float(np.sum(steps)) + extra + self.eval_total_ms + self.warmup_total_ms
 
     @property
@@ -96,16 +99,14 @@ def timing(run: Run) -> Timing | None:
         return None
     steps = run.steps.where(good)
     ms = steps["wall_ms"]
-    evals = run.evals.step[
-        np.isfinite(run.evals["val_loss"]) | np.isfinite(run.evals["train_loss"])
-    ]
+    evals = run.evals.step[run.evals.has("val_loss") | run.evals.has("train_loss")]
     saves = np.array([e.line for e in run.event("save")], dtype=np.int64)
     is_eval = np.isin(steps.step, evals)
     is_save = np.zeros(len(ms), dtype=bool)
     row = np.searchsorted(steps.line, saves)  # a checkpoint is announced before its step's line
     is_save[row[row < len(ms)]] = True
-    if "save_ms" in steps:
-        is_save |= np.nan_to_num(steps["save_ms"]) > 0
+    saved_ms = np.nan_to_num(steps["save_ms"])
+    is_save |= saved_ms > 0
     is_warmup = _warmup(ms, steps.segment, is_eval | is_save)
     local, typical, noise = _levels(ms, ~(is_eval | is_save | is_warmup))
     return Timing(
@@ -115,6 +116,7 @@ def timing(run: Run) -> Timing | None:
         span=_spans(steps.step, steps.segment),
         is_eval=is_eval,
         is_save=is_save,
+        saved_ms=saved_ms,
         is_warmup=is_warmup,
         local_ms=local,
         typical_ms=typical,

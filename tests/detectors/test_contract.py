@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,17 +16,28 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import CONFIDENCES, SEVERITIES, Finding, Outcome
 from gptdiag.registry import HEADINGS, Detector, detectors, formats, option_docs, sections
 from gptdiag.run import Run, Table
-from gptdiag.simulate import FAULTS, Recipe
+from gptdiag.settings import Settings
+from gptdiag.simulate import FAULTS, Recipe, log_of
 from tests.helpers import run_of, runs_of
 
 DETECTORS = list(detectors().values())
 SEEDS = range(6)
+ALL = Settings(preview=True)
 
 each = pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: f"{d.code}-{d.name}")
 
 
-def outcomes(run: Run) -> dict[str, Outcome]:
-    return {o.code: o for o in analyse_runs((run,)).outcomes}
+def outcomes(run: Run, settings: Settings = ALL) -> dict[str, Outcome]:
+    return {o.code: o for o in analyse_runs((run,), settings=settings).outcomes}
+
+
+def outcome(run: Run, detector: Detector) -> Outcome:
+    return outcomes(run, Settings(select=(detector.code,)))[detector.code]
+
+
+@cache
+def healthy(seed: int) -> Run:
+    return run_of(Recipe(seed=seed))
 
 
 def verdicts(run: Run) -> dict[str, tuple[str, str]]:
@@ -56,10 +68,8 @@ def test_needs_are_known_columns(detector: Detector) -> None:
 @each
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_fault_is_found(detector: Detector, seed: int) -> None:
-    from gptdiag.simulate import console_log
-
-    runs = runs_of(console_log(replace(FAULTS[detector.code], seed=seed)))
-    found = [f for o in analyse_runs(runs).outcomes if o.code == detector.code for f in o.findings]
+    runs = runs_of(log_of(replace(FAULTS[detector.code], seed=seed)))
+    found = analyse_runs(runs, settings=Settings(select=(detector.code,))).findings
     assert found
     for finding in found:
         check_finding(finding, runs[finding.run])
@@ -86,18 +96,16 @@ def check_finding(finding: Finding, run: Run) -> None:
 @each
 @pytest.mark.parametrize("seed", SEEDS)
 def test_healthy_run_gets_no_warning(detector: Detector, seed: int) -> None:
-    outcome = outcomes(run_of(Recipe(seed=seed)))[detector.code]
-    assert outcome.status in ("clear", "found", "skipped")
-    assert [f for f in outcome.findings if f.severity != "note"] == []
+    seen = outcome(healthy(seed), detector)
+    assert seen.status in ("clear", "found", "skipped")
+    assert [f for f in seen.findings if f.severity != "note"] == []
 
 
 @pytest.mark.parametrize("code", sorted(FAULTS))
 def test_fault_gets_no_unrelated_warning(code: str) -> None:
     """A planted fault must not make other detectors cry as well, beyond what it really causes."""
-    caused = {"GD403": {"GD301"}, "GD101": set(), "GD903": set()}.get(code, set())
-    from gptdiag.simulate import console_log
-
-    analysis = analyse_runs(runs_of(console_log(FAULTS[code])))
+    caused = {"GD403": {"GD301"}, "GD205": {"GD106"}}.get(code, set())
+    analysis = analyse_runs(runs_of(log_of(FAULTS[code])), settings=ALL)
     loud = {f.code for f in analysis.findings if f.severity != "note"}
     assert loud <= {code} | caused
 
@@ -141,8 +149,9 @@ def test_same_verdicts_when_unrelated_columns_are_added() -> None:
     assert verdicts(changed(run, steps=more)) == verdicts(run)
 
 
-def degenerate_runs() -> dict[str, Run]:
-    run = run_of(Recipe(steps=2000))
+@cache
+def degenerate_runs(structured: bool) -> dict[str, Run]:
+    run = run_of(Recipe(steps=2000, structured=structured))
     steps = run.steps
     names = list(steps.columns)
     flat = {name: np.full(len(steps), 1.0) for name in names}
@@ -168,19 +177,23 @@ def degenerate_runs() -> dict[str, Run]:
 
 
 @each
-@pytest.mark.parametrize("name", list(degenerate_runs()))
-def test_degenerate_runs_do_not_crash(detector: Detector, name: str) -> None:
-    run = degenerate_runs()[name]
-    outcome = outcomes(run)[detector.code]
-    assert outcome.status != "failed", outcome.trace
+@pytest.mark.parametrize("structured", [False, True])
+@pytest.mark.parametrize("name", list(degenerate_runs(False)))
+def test_degenerate_runs_do_not_crash(detector: Detector, name: str, structured: bool) -> None:
+    seen = outcome(degenerate_runs(structured)[name], detector)
+    assert seen.status != "failed", seen.trace
+
+
+@cache
+def long_run() -> Run:
+    return run_of(Recipe(steps=60_000, log_interval=1, eval_interval=1000))
 
 
 @each
 def test_long_run_is_no_problem(detector: Detector) -> None:
-    run = run_of(Recipe(steps=60_000, log_interval=1, eval_interval=1000))
-    outcome = outcomes(run)[detector.code]
-    assert outcome.status != "failed", outcome.trace
-    assert [f for f in outcome.findings if f.severity != "note"] == []
+    seen = outcome(long_run(), detector)
+    assert seen.status != "failed", seen.trace
+    assert [f for f in seen.findings if f.severity != "note"] == []
 
 
 @each

@@ -164,19 +164,136 @@ def test_plateau_with_decay_switched_off_proposes_to_switch_it_on() -> None:
 
 
 def test_new_model_that_never_learns_is_stuck() -> None:
-    finding = finding_of(Recipe(flat_from=100, final_loss=3.3, gap=0.0), "GD106")
+    recipe = Recipe(flat_from=100, final_loss=3.0, gap=0.0)
+    finding = finding_of(recipe, "GD104")
+    assert finding.data["unmoved"] is False
+    assert finding.remedies[1].change["--learning_rate"] == (0.001, 0.0003)
+    assert outcome_of(recipe, "GD106").status == "clear"
+
+
+def test_level_below_that_of_guessing_is_a_plateau() -> None:
+    recipe = Recipe(flat_from=400, final_loss=1.9, gap=0.0)
+    assert outcome_of(recipe, "GD104").status == "clear"
+    finding = finding_of(recipe, "GD106")
     assert finding.causes[0].what.startswith("the model is stuck")
-    assert finding.remedies[0].change["--learning_rate"] == (0.001, 0.0003)
+
+
+def test_loss_in_bits_is_named_as_such() -> None:
+    finding = finding_of(Recipe(first_loss=6.02, final_loss=2.1), "GD105")
+    assert finding.causes[0].what == "the loss is printed in bits, not in nats"
+
+
+@pytest.mark.parametrize("first_loss", [4.1, 4.17, 4.35])
+def test_sound_initialisations_are_not_told(first_loss: float) -> None:
+    assert outcome_of(Recipe(first_loss=first_loss), "GD105").status == "clear"
+
+
+def test_swing_is_measured() -> None:
+    finding = finding_of(FAULTS["GD107"], "GD107")
+    assert finding.data["swing"] == pytest.approx(0.12, abs=0.01)
+
+
+def test_epochs_and_their_worth() -> None:
+    finding = finding_of(FAULTS["GD205"], "GD205")
+    assert finding.data["epochs"] == pytest.approx(41, abs=0.1)
+    assert finding.data["worth"] == pytest.approx(15.2, abs=0.1)
+
+
+def test_repetition_that_still_helps_is_a_note() -> None:
+    slow = Recipe(structured=True, dataset_tokens=5_000_000, final_loss=1.0, decay=0.3, gap=0.0)
+    assert finding_of(slow, "GD205").severity == "note"
+
+
+def test_noise_of_an_evaluation_gives_the_batches_needed() -> None:
+    finding = finding_of(replace(FAULTS["GD206"], eval_noise=0.02), "GD206")
+    old, new = finding.remedies[0].change["--eval_iters"]
+    sigma, level = float(finding.data["standard_error"]), 1.55
+    assert old == 2
+    assert new == pytest.approx(2 * (sigma / (0.0025 * level)) ** 2, rel=0.25)  # type: ignore[arg-type]
+
+
+def test_saving_and_evaluating_are_told_apart() -> None:
+    recipe = replace(FAULTS["GD302"], eval_ms=900.0)
+    assert finding_of(recipe, "GD302").data["save_ms"] == pytest.approx(2500)
+    assert finding_of(recipe, "GD301").data["eval_ms"] == pytest.approx(900, rel=0.02)
+
+
+def test_waiting_is_a_share_of_the_step() -> None:
+    finding = finding_of(FAULTS["GD307"], "GD307")
+    assert finding.data["share"] == pytest.approx(14 / 33, rel=0.02)
+    assert outcome_of(replace(FAULTS["GD307"], data_ms=1.5), "GD307").status == "clear"
+
+
+def test_hidden_time_gives_the_true_step() -> None:
+    assert finding_of(FAULTS["GD308"], "GD308").data["true_step_ms"] == pytest.approx(55, rel=0.02)
+
+
+def test_memory_that_jumps_once_does_not_grow() -> None:
+    run = run_of(replace(FAULTS["GD404"], memory_growth=0.0))
+    memory = np.where(run.steps.step > 3000, 3e9, 2e9)
+    jumped = replace(run.steps, columns={**run.steps.columns, "mem_bytes": memory})
+    assert outcome_of(replace(run, steps=jumped), "GD404").status == "clear"
+    assert finding_of(FAULTS["GD404"], "GD404").data["growth"] == pytest.approx(0.31, abs=0.04)
+
+
+def test_steps_that_become_faster_at_the_first_nan_are_skipped_updates() -> None:
+    recipe = Recipe(nan_from=3000, slow_from=3000, slower=-0.07)
+    finding = finding_of(recipe, "GD406")
+    assert finding.data["onset"] == 3000
+    assert outcome_of(Recipe(nan_from=3000), "GD406").status == "clear"
+
+
+@pytest.mark.parametrize(
+    ("config", "status"),
+    [
+        ({"lr_decay_iters": 600_000}, "found"),
+        ({"warmup_iters": 4000}, "found"),
+        ({"lr_decay_iters": 2500, "min_lr": 0.0}, "found"),
+        ({"lr_decay_iters": 4500}, "clear"),
+        ({"lr_decay_iters": 6000}, "clear"),
+        ({"decay_lr": False}, "clear"),
+    ],
+)
+def test_decay_horizon(config: dict[str, float], status: str) -> None:
+    assert outcome_of(Recipe(config=config), "GD501").status == status
+
+
+@pytest.mark.parametrize(
+    ("rate", "status"), [(1e-3, "clear"), (3e-3, "clear"), (3e-4, "clear"), (3e-2, "found"),
+                         (1e-4, "found")],
+)  # fmt: skip
+def test_learning_rate_range(rate: float, status: str) -> None:
+    config = {"learning_rate": rate, "min_lr": rate / 10}
+    assert outcome_of(Recipe(config=config), "GD502").status == status
+
+
+def test_clipping_now_and_then_is_usual() -> None:
+    assert outcome_of(replace(FAULTS["GD503"], grad_norm=0.9), "GD503").status == "clear"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"n_head": 5}, {"warmup_iters": 6000}, {"eval_iters": 0}, {"beta2": 1.5}, {"dropout": -0.1}],
+)
+def test_conflicts(config: dict[str, float]) -> None:
+    finding = finding_of(Recipe(structured=True, config=config), "GD505")
+    name, value = next(iter(config.items()))
+    assert f"{name} = {value}" in finding.message
+
+
+def test_low_use_is_never_said_of_an_unknown_device() -> None:
+    unknown = replace(FAULTS["GD401"], config={})
+    assert outcome_of(unknown, "GD401").status == "skipped"
 
 
 def test_forecast_holds_what_the_longer_run_reached() -> None:
     """The made-up curve goes on: its value at the forecast step must lie in the interval."""
-    from gptdiag.simulate import _train_loss
+    from gptdiag.simulate.series import train_loss
 
     recipe = FAULTS["GD108"]
     forecast = analysis_of(recipe).summaries[0].forecast
     assert forecast is not None
-    truth = _train_loss(recipe, forecast.step) + recipe.gap
+    truth = train_loss(recipe, forecast.step) + recipe.gap
     assert forecast.low <= truth <= forecast.high
 
 

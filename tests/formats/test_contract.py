@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gptdiag.record import Line, Problem, Record, expand
 from gptdiag.registry import FORMAT_HEADINGS, Format, formats, sections
-from gptdiag.simulate import FAULTS, console_log
+from gptdiag.simulate import FAULTS, log_of
 
 FORMATS = list(formats().values())
 SAMPLES = [(f, text, wanted) for f in FORMATS for text, wanted in f.samples.items()]
@@ -60,7 +60,7 @@ def test_sniff_ranks_a_format_first_on_its_own_samples(format: Format) -> None:
     assert sorted(scores.values())[-2] < scores[format.name]
 
 
-LOG = console_log(FAULTS["GD201"]).split("\n")
+LOG = log_of(FAULTS["GD201"]).split("\n")
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)

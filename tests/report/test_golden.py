@@ -13,7 +13,7 @@ import pytest
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
 from gptdiag.reader import parse_text
-from gptdiag.simulate import FAULTS, console_log
+from gptdiag.simulate import FAULTS, log_of
 from gptdiag.source import read_text
 from tests.corpus_files import ROOT
 from tests.helpers import source_text
@@ -31,7 +31,7 @@ def compare(text: str, path: Path, update: bool) -> None:
 
 
 def simulated(code: str) -> Analysis:
-    return analyse_runs(parse_text(source_text(console_log(FAULTS[code]))))
+    return analyse_runs(parse_text(source_text(log_of(FAULTS[code]))))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)

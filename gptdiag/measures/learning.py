@@ -1,0 +1,115 @@
+"""Does the model learn at all? Its first loss, its last one, and what guessing would give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+
+import numpy as np
+
+from gptdiag.measures.curve import curve_of
+from gptdiag.measures.levels import Levels, evaluated, trained
+from gptdiag.run import Run
+from gptdiag.stats.trend import Fall, fall
+
+BLOCKS = 60  # training losses are judged as medians of about this many stretches
+FEWEST_BLOCKS = 12
+FEWEST_EVALS = 7
+FEWEST_STEPS = 100  # optimizer steps; nothing has to be learnt before
+WARMUPS = 2.0  # lengths of the warm-up that must have passed
+TAIL = 2 / 3  # of the log that must be flat
+HIGH = 0.65  # share of ln V: text predicted by the frequency of its tokens lies at 0.67 to 0.8
+MATERIAL = 0.02  # share of the loss that a fall over the tail could have at most
+SIGMAS = 2.0  # standard errors within which a fall counts as none
+UNMOVED = 0.03  # share of the first loss within which the last one is the same
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLoss:
+    """The loss of a new model before its first update."""
+
+    loss: float
+    step: int
+    line: int
+    series: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A new model whose loss is flat at a level that needs no reading of the text."""
+
+    levels: Levels
+    first: int  # index into levels of the first flat point
+    level: float  # nats
+    down: Fall  # over the flat part
+    unmoved: bool  # the loss never left its first value
+
+
+def uniform_loss(run: Run) -> float | None:
+    """Return ln V, the loss of guessing all V tokens alike; None if the vocabulary is unknown."""
+    vocabulary = run.number("vocab_size")
+    return log(vocabulary) if vocabulary and vocabulary > 1 else None
+
+
+def starts_new(run: Run) -> bool:
+    """Return whether the log begins with a new model, not with weights that were trained before."""
+    begun = bool(run.segments) and run.segments[0].kind == "start"
+    scratch = run.setting("init_from") in (None, "scratch")
+    return begun and scratch and not run.event("from_pretrained", "from_checkpoint")
+
+
+def first_loss(run: Run) -> FirstLoss | None:
+    """Return the first loss of a new model, None if the log does not begin with one."""
+    if not starts_new(run):
+        return None
+    for name, table, column in (
+        ("evals.train_loss", run.evals, "train_loss"),
+        ("evals.val_loss", run.evals, "val_loss"),
+        ("steps.loss", run.steps, "loss"),
+    ):
+        if len(table) and table.step[0] == 0 and np.isfinite(table[column][0]):
+            return FirstLoss(float(table[column][0]), 0, int(table.line[0]), name)
+    return None
+
+
+def series_of(run: Run) -> Levels | None:
+    """Return the training losses in stretches, the evaluations where those are too few."""
+    levels = trained(run, BLOCKS)
+    if levels is not None and len(levels.step) >= FEWEST_BLOCKS:
+        return levels
+    curve = curve_of(run)
+    return evaluated(curve) if curve is not None and len(curve) >= FEWEST_EVALS else None
+
+
+@lru_cache(maxsize=4)
+def stuck(run: Run) -> Stuck | None:
+    """Return where a new model stopped learning before it had learnt anything, None if it did not.
+
+    The last two thirds of the log must be flat within its noise, at or above the loss of predicting
+    every token by its frequency.
+    """
+    levels, uniform = series_of(run), uniform_loss(run)
+    start = first_loss(run)
+    if levels is None or not starts_new(run) or not len(levels.loss):
+        return None
+    last, begun = int(levels.step[-1]), int(levels.step[0])
+    if last < max(FEWEST_STEPS, WARMUPS * (run.number("warmup_iters") or 0)):
+        return None
+    top = uniform if uniform is not None else start.loss if start else None
+    entropy = run.number("unigram_entropy")
+    limit = 0.97 * entropy if entropy else HIGH * top if top else None
+    if limit is None or begun > (1 - TAIL) * last:
+        return None
+    first = int(np.searchsorted(levels.step, last - TAIL * (last - begun)))
+    level = float(np.median(levels.loss[first:]))
+    down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
+    # A warm-up moves nothing at first; after it even a bad run falls by more than this.
+    flat = down.z < SIGMAS or down.amount < MATERIAL * level / 4
+    flat = flat and down.amount + SIGMAS * down.se < MATERIAL * level and down.z > -3 * SIGMAS
+    if not flat or level < limit:
+        return None
+    unmoved = abs(level - float(levels.loss[0])) < UNMOVED * level
+    if start:
+        unmoved = unmoved and abs(level - start.loss) < UNMOVED * level
+    return Stuck(levels, first, level, down, unmoved)
