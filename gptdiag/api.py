@@ -48,6 +48,7 @@ def analyze(
     gpu: str | None = None,
     peak_tflops: float | None = None,
     dataset_tokens: int | None = None,
+    live: bool = False,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     options: Iterable[str] = (),
@@ -58,6 +59,7 @@ def analyze(
 
     Args:
         config, gpu, peak_tflops, dataset_tokens: facts the log does not hold (analyze --help).
+        live: the run is going on: the time since its log last changed counts (GD306).
         select, ignore: detector codes, names or prefixes.
         options: detector options such as "GD301.sigmas=4".
 
@@ -71,7 +73,7 @@ def analyze(
         min_confidence=min_confidence,
         preview=preview,
     )
-    context = Context(config, gpu, peak_tflops, dataset_tokens)
+    context = Context(config, gpu, peak_tflops, dataset_tokens, live)
     context.check()
     items = [source] if isinstance(source, (str, os.PathLike, Run)) else list(source)
     runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format))]

@@ -4,6 +4,8 @@ trainer's own defaults add to it.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -22,6 +24,7 @@ class Context:
     gpu: str | None = None  # a name in devices.json
     peak_tflops: float | None = None  # dense peak of one device in the dtype of the run
     dataset_tokens: int | None = None  # tokens of the training split
+    live: bool = False  # the run is going on: its silence counts
 
     def check(self) -> None:
         """Raise a UsageError for a number that cannot be, an InputError for an unreadable file."""
@@ -46,6 +49,7 @@ def complete(run: Run, context: Context, defaults: Mapping[str, Value]) -> Run:
         "gpu": context.gpu,
         "peak_tflops": context.peak_tflops,
         "dataset_tokens": context.dataset_tokens,
+        "silent_ms": _silence(run.source) if context.live else None,
     }
     facts = {name: value for name, value in given.items() if value is not None}
     origins = {
@@ -60,6 +64,14 @@ def complete(run: Run, context: Context, defaults: Mapping[str, Value]) -> Run:
     if whole and _consistent(run, defaults):
         return replace(run, defaults=defaults)
     return run
+
+
+def _silence(source: str) -> float | None:
+    """Return the milliseconds since a log file last changed, None if it is no file."""
+    try:
+        return max(0.0, 1000 * (time.time() - os.stat(source).st_mtime))
+    except OSError:
+        return None
 
 
 def _consistent(run: Run, defaults: Mapping[str, Value]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,16 @@ def test_facts_of_the_user_carry_their_origin() -> None:
 def test_impossible_facts_are_refused(context: Context, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         context.check()
+
+
+def test_silence_counts_only_in_a_live_run(tmp_path: Path) -> None:
+    from gptdiag.api import analyze
+
+    path = tmp_path / "train.log"
+    path.write_text(STEPS)
+    os.utime(path, (0, 0))
+    for live, status in ((False, "skipped"), (True, "found")):
+        outcome = analyze(path, live=live, select=["GD306"]).outcomes[0]
+        assert outcome.status == status
+    os.utime(path)
+    assert analyze(path, live=True, select=["GD306"]).outcomes[0].status == "clear"

@@ -35,6 +35,7 @@ from gptdiag.settings import make_settings
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
 @click.option("--dataset-tokens", type=int, metavar="N", help="Tokens in the training data.")
+@click.option("--live", is_flag=True, help="The run is going on: tell if its log is silent.")
 @click.option(
     "--select", multiple=True, metavar="CODES", help="Only these detectors (GD301, GD3, name)."
 )
@@ -77,7 +78,8 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
         preview=given["preview"],
         fail_on=given["fail_on"],
     )
-    context = Context(given["config"], given["gpu"], given["peak_tflops"], given["dataset_tokens"])
+    names = ("config", "gpu", "peak_tflops", "dataset_tokens", "live")
+    context = Context(**{name: given[name] for name in names})
     context.check()
     runs, unreadable = read_sources(logs, given["format"])
     analysis = analyse_runs(runs, context=context, settings=settings)

@@ -140,7 +140,7 @@ def _causes(run: Run, times: Timing, rows: Bools) -> tuple[Cause, ...]:
     elif iters and iters >= 1:
         detail = f"eval_iters = {iters:.0f} on two splits is " + _passes(times, iters)
     causes = [Cause("the trainer's step time includes the evaluation", detail, "likely")]
-    saved = int(np.count_nonzero(times.is_save & rows))
+    saved = int(np.count_nonzero(times.is_save & rows & (times.saved_ms == 0)))
     if saved:
         causes.append(
             Cause(

@@ -111,6 +111,7 @@ FAULTS: dict[str, Recipe] = {
     "GD303": Recipe(warmup_ms=30_000.0),
     "GD304": Recipe(stalls=(770, 1310, 2090, 2530, 3370, 4190), stall_ms=9000.0),
     "GD305": Recipe(slow_from=2600),
+    "GD306": Recipe(structured=True, planned_steps=20_000, config={"silent_ms": 3.6e6}),
     "GD307": Recipe(structured=True, data_ms=14.0),
     "GD308": Recipe(structured=True, hidden=0.4),
     "GD401": Recipe(structured=True, config={"gpu": "NVIDIA A100-SXM4-80GB"}, step_ms=330.0),

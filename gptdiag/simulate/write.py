@@ -108,7 +108,7 @@ def _start(recipe: Recipe, first: int) -> str:
     config = recipe.settings()
     system: dict[str, Value] = {
         "tokens_per_iter": TOKENS_PER_STEP,
-        **{name: config.pop(name) for name in ("gpu", "dtype") if name in config},
+        **{name: config.pop(name) for name in ("gpu", "dtype", "silent_ms") if name in config},
     }
     model = {"parameters": PARAMETERS, "vocab_size": VOCABULARY}
     data = {"dataset_tokens": recipe.dataset_tokens} if recipe.dataset_tokens else {}
