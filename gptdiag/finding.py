@@ -7,7 +7,7 @@ read), a finding (something about the training run), a skip (a detector that cou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,6 +42,14 @@ class Cause:
     what: str
     evidence: str  # the fact in this log that speaks for it, or what would decide it
     likelihood: str = "possible"  # "likely", "possible", "unlikely"
+
+
+LIKELIHOODS = ("likely", "possible", "unlikely")
+
+
+def ranked(causes: Iterable[Cause]) -> tuple[Cause, ...]:
+    """Return causes by likelihood, otherwise in the order given."""
+    return tuple(sorted(causes, key=lambda cause: LIKELIHOODS.index(cause.likelihood)))
 
 
 @dataclass(frozen=True, slots=True)

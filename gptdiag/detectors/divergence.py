@@ -37,7 +37,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.instability import loss_climb, norm_climb, rate_fact
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients, round_down
@@ -155,25 +156,44 @@ def _finding(run: Run, climb: _Climb) -> Finding:
                 {"rise": Quantity(rise, "nats"), "onset": Quantity(first, "step")},
             ),
         ),
-        causes=_causes(run),
+        causes=_causes(run, first),
         remedies=_remedies(run, first),
         data={"onset": first, "best_step": start},
     )
 
 
-def _causes(run: Run) -> tuple[Cause, ...]:
-    rate, clip = run.number("learning_rate"), run.number("grad_clip")
-    shown = f"learning_rate is {rate:g}" if rate else "the log does not show the learning rate"
-    causes = [Cause("the learning rate is too high for this model and batch", shown, "likely")]
-    if clip == 0:
+def _causes(run: Run, onset: int) -> tuple[Cause, ...]:
+    fact, high = rate_fact(run, onset)
+    climb, spike = norm_climb(run, onset), loss_climb(run, onset)
+    sign = "; ".join(part for part in (climb, fact) if part)
+    causes = [
+        Cause(
+            "the learning rate is too high for this model and batch",
+            sign,
+            "possible" if high is False else "likely",
+        )
+    ]
+    if run.number("grad_clip") == 0:
         causes.insert(0, Cause("gradients are not clipped", "grad_clip is 0.0", "likely"))
+    resumed = [s for s in run.segments[1:] if 0 <= onset - s.first_step <= 0.05 * onset]
+    if resumed:
+        causes.insert(
+            0,
+            Cause(
+                "the resume did not restore the optimizer's state or the rate",
+                f"a process resumed at step {resumed[-1].first_step}",
+                "likely",
+            ),
+        )
     causes.append(
         Cause(
             "the data changed here (another file, another order)",
-            "the training loss on old data from the last good checkpoint would decide",
+            "the training loss on old data from the last good checkpoint would decide"
+            + ("" if spike or climb else "; neither losses nor gradients announce the climb"),
+            "likely" if high is False and not climb and not resumed else "possible",
         )
     )
-    return tuple(causes)
+    return ranked(causes)
 
 
 def _remedies(run: Run, onset: int) -> tuple[Remedy, ...]:

@@ -38,6 +38,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.instability import FAR, usual_rate
 from gptdiag.measures.learning import starts_new, stuck
 from gptdiag.measures.model import model_of
 from gptdiag.measures.outlook import outlook
@@ -46,22 +47,11 @@ from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
 from gptdiag.wording import large, significant
 
-CENTRE, SIZE, SLOPE, HIGHEST = 6e-4, 125e6, 0.26, 3e-3  # GPT-3 125M, and its table's slope
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    above: float = 5.0  # times the usual rate; llm.c trains 1.5 B at three times the table's
+    above: float = FAR  # times the usual rate; llm.c trains 1.5 B at three times the table's
     below: float = 8.0  # times below it
-
-
-def usual_rate(parameters: float) -> float:
-    """Return the usual peak rate of AdamW for a GPT of this size.
-
-    >>> [f"{usual_rate(n):.1e}" for n in (8e5, 1.07e7, 1.25e8, 1.3e9, 1.75e11)]
-    ['2.2e-03', '1.1e-03', '6.0e-04', '3.3e-04', '9.1e-05']
-    """
-    return float(min(CENTRE * (parameters / SIZE) ** -SLOPE, HIGHEST))
 
 
 @detector("GD502", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)

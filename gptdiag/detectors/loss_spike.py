@@ -39,11 +39,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.instability import norm_climb
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Bools, Floats, Run, Table
-from gptdiag.stats.robust import MAD_TO_SIGMA, MEDIAN_ERROR, print_quantum
+from gptdiag.stats.noise import median_shift, scatters
+from gptdiag.stats.robust import scale
 from gptdiag.stats.smooth import trend
 from gptdiag.stats.tails import cutoff
 from gptdiag.wording import at_steps, count, loss, plural
@@ -76,7 +78,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     level = trend(steps["loss"])[BURN_IN:]
     steps = steps.where(slice(BURN_IN, None))
     values = steps["loss"]
-    score = _scores(values, level)
+    score = scatters(values, level)
     high = _stretches(values - level, score)
     wide = [s for s in high if s.end - s.first >= options.width]
     # Wide spikes are beyond chance as they are; the tail of the rest limits single ones.
@@ -93,14 +95,6 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     serious = bool(costly) or len(wide) >= options.recurring
     message = _wide_message(steps, wide, costly) if wide else _single_message(steps, single)
     return _finding(run, steps, wide or single, message, serious)
-
-
-def _scores(values: Floats, level: Floats) -> Floats:
-    """Return each residual in units of the scatter around it. (n,), (n,) -> (n,)"""
-    residual = values - level
-    local = MAD_TO_SIGMA * trend(np.abs(residual))
-    floor = max(MAD_TO_SIGMA * float(np.median(np.abs(residual))) / 2, print_quantum(values) / 2)
-    return residual / np.maximum(local, max(floor, 1e-12))
 
 
 def _stretches(residual: Floats, score: Floats) -> list[_Spike]:
@@ -120,9 +114,7 @@ def _stays_up(values: Floats, level: Floats, spike: _Spike) -> bool:
     before, after = values[max(0, spike.first - 20) : spike.first], values[back : back + 20]
     if len(before) < 10 or len(after) < 10:
         return False
-    sigma = MAD_TO_SIGMA * np.median(np.abs(before - np.median(before)))
-    error = MEDIAN_ERROR * sigma * np.sqrt(1 / len(before) + 1 / len(after))
-    return bool(np.median(after) - np.median(before) > 4 * error)
+    return median_shift(before, after, scale(before)).z > 4
 
 
 def _wide_message(steps: Table, spikes: list[_Spike], costly: int) -> str:
@@ -161,29 +153,42 @@ def _finding(run: Run, steps: Table, spikes: list[_Spike], message: str, serious
                 {"spikes": Quantity(len(spikes)), "highest": Quantity(top.height, "nats")},
             ),
         ),
-        causes=_causes(wide),
+        causes=_causes(run, top, steps, wide),
         remedies=_remedies(run) if serious else (),
         data={"spikes": len(spikes), "wide": wide},
     )
 
 
-def _causes(wide: bool) -> tuple[Cause, ...]:
+def _causes(run: Run, top: _Spike, steps: Table, wide: bool) -> tuple[Cause, ...]:
+    norm = norm_climb(run, int(steps.step[top.first]))
+    logged = run.steps.has("grad_norm").any()
+    shown = "the gradient norm of that step would decide"
+    if logged:
+        shown = norm or "the gradient norm did not grow before it"
     if not wide:
-        return (
-            Cause(
-                "a batch of unusual text",
-                "one logged step wide, and the loss is back at once",
-                "likely",
-            ),
-            Cause("a short instability", "the gradient norm of that step would decide"),
+        return ranked(
+            (
+                Cause(
+                    "a batch of unusual text",
+                    "one logged step wide, and the loss is back at once",
+                    "likely",
+                ),
+                Cause("a short instability", shown, "likely" if norm else "possible"),
+            )
         )
-    return (
-        Cause(
-            "instability: the learning rate is at the edge of what the model bears",
-            "several logged steps wide",
-            "likely",
-        ),
-        Cause("a stretch of unusual data", "the same steps in a second run would show it again"),
+    return ranked(
+        (
+            Cause(
+                "instability: the learning rate is at the edge of what the model bears",
+                f"several logged steps wide; {shown}",
+                "possible" if logged and not norm else "likely",
+            ),
+            Cause(
+                "a stretch of unusual data",
+                "the same steps in a second run would show it again",
+                "likely" if logged and not norm else "possible",
+            ),
+        )
     )
 
 

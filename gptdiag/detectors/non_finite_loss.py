@@ -31,16 +31,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.noise import batch_noise
-from gptdiag.measures.timing import timing
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.instability import loss_climb, norm_climb, rate_fact
+from gptdiag.measures.skips import faster_since_nan
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Run, Table
 from gptdiag.wording import count, loss, percent, plural
-
-FASTER = 0.03  # a median step this much faster after the first NaN is a sign of skipped updates
-LOOK_BACK = 10  # logged losses before the first NaN in which a climb would show
 
 
 @detector("GD101", severity="error", needs=("steps.loss|evals.val_loss",), state="stable")
@@ -98,67 +95,41 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
 
 
 def _causes(run: Run, step: int) -> tuple[Cause, ...]:
-    likely: list[Cause] = []
-    rest: list[Cause] = []
-    faster = _speed_up(run, step)
-    half = run.setting("dtype") == "float16"
-    if faster or half:
-        facts = []
-        if faster:
-            facts.append(
-                f"steps got {percent(faster)} faster at the same point, as skipped updates do"
-            )
-        if half:
-            facts.append("dtype is float16")
-        likely.append(
+    skipped, half = faster_since_nan(run), run.setting("dtype") == "float16"
+    climb = "; ".join(fact for fact in (norm_climb(run, step), loss_climb(run, step)) if fact)
+    fact, high = rate_fact(run, step)
+    causes = []
+    if skipped or half:
+        facts = ["dtype is float16"] if half else []
+        if skipped:
+            share = percent(1 - skipped.after_ms / skipped.before_ms)
+            facts.append(f"steps got {share} faster at the same point, as skipped updates do")
+        causes.append(
             Cause(
                 "float16 overflow: the gradient scaler skips every update",
                 " and ".join(facts),
-                "likely",
-            )
-        )
-    climb = _climb(run, step)
-    if climb:
-        likely.append(Cause("the training became unstable", climb, "likely"))
-    else:
-        rest.append(
-            Cause(
-                "one bad batch or an overflow in a single operation",
-                "no climb shows in the losses logged before it",
+                "likely" if skipped or not climb else "possible",
             )
         )
     if run.number("grad_clip") == 0:
-        likely.append(Cause("gradients were not clipped", "grad_clip is 0.0", "likely"))
-    if not half:
-        rest.append(Cause("a learning rate that is too high", "a run at a lower one would decide"))
-    return (*likely, *rest)
-
-
-def _speed_up(run: Run, step: int) -> float:
-    """Return by which share plain steps are faster from this step on, 0 if not clearly."""
-    times = timing(run)
-    if times is None:
-        return 0.0
-    before = times.ms[times.plain & (times.step < step)][-50:]
-    after = times.ms[times.plain & (times.step >= step)][:50]
-    if len(before) < 5 or len(after) < 5:
-        return 0.0
-    gain = 1 - float(np.median(after) / np.median(before))
-    return gain if gain > max(FASTER, 3 * times.noise / np.sqrt(5)) else 0.0
-
-
-def _climb(run: Run, step: int) -> str:
-    """Return what the losses before this step did, if they climbed beyond their noise."""
-    noise = batch_noise(run)
-    losses = run.steps["loss"][(run.steps.step < step) & np.isfinite(run.steps["loss"])]
-    if len(losses) < 2 * LOOK_BACK:
-        return ""
-    last, earlier = losses[-LOOK_BACK:], losses[-5 * LOOK_BACK : -LOOK_BACK]
-    sigma = noise.sigma if noise else float(np.std(earlier))
-    rise = float(np.max(last[-3:]) - np.median(earlier))
-    if rise < 5 * max(sigma, float(np.std(earlier))):
-        return ""
-    return f"the last logged losses before it climbed {loss(rise)} nats above their level"
+        causes.append(Cause("gradients were not clipped", "grad_clip is 0.0", "likely"))
+    causes.append(
+        Cause(
+            "the training became unstable: the learning rate is too high",
+            f"{climb}; {fact}" if climb else f"no climb shows before it; {fact}",
+            "likely" if climb or high else "unlikely" if high is False else "possible",
+        )
+    )
+    if not climb:
+        causes.append(
+            Cause(
+                "one bad batch, or an overflow in a single operation",
+                "no climb shows in what is logged before it; the same batch from the last "
+                "checkpoint, with anomaly detection on, would decide",
+                "possible",
+            )
+        )
+    return ranked(causes)
 
 
 def _remedies(run: Run, saved_line: int | None) -> tuple[Remedy, ...]:

@@ -36,7 +36,7 @@ from __future__ import annotations
 import numpy as np
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.measures.learning import Stuck, first_loss, series_of, starts_new, stuck, uniform_loss
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
@@ -88,7 +88,7 @@ def _finding(run: Run, found: Stuck) -> Finding:
                 },
             ),
         ),
-        causes=tuple(sorted(_causes(run, found), key=lambda c: c.likelihood != "likely")),
+        causes=ranked(_causes(run, found)),
         remedies=_remedies(run),
         data={"level": found.level, "unmoved": found.unmoved},
     )

@@ -33,9 +33,10 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.measures.curve import Curve, Rise, curve_of, rise_of, train_fall_since
 from gptdiag.measures.model import model_of
 from gptdiag.measures.noise import FEWEST_EVALS
@@ -119,7 +120,7 @@ def _finding(run: Run, curve: Curve, rise: Rise, onset: bool) -> Finding:
                 },
             ),
         ),
-        causes=_causes(run, first_step, last_step),
+        causes=_causes(run, curve),
         remedies=_remedies(run, curve),
         data={"best_step": first_step, "onset": onset, "share_past_best": since},
     )
@@ -131,8 +132,9 @@ def _confidence(curve: Curve, rise: Rise, onset: bool) -> str:
     return "medium" if onset or rise.z < 6 else "high"
 
 
-def _causes(run: Run, best_step: int, last_step: int) -> tuple[Cause, ...]:
+def _causes(run: Run, curve: Curve) -> tuple[Cause, ...]:
     model, causes = model_of(run), []
+    best_step, last_step = int(curve.step[curve.best]), int(curve.step[-1])
     if model.tokens_per_step and model.dataset_tokens:
         seen = [
             step * model.tokens_per_step / model.dataset_tokens for step in (best_step, last_step)
@@ -164,13 +166,25 @@ def _causes(run: Run, best_step: int, last_step: int) -> tuple[Cause, ...]:
                 "likely",
             )
         )
-    causes.append(
-        Cause(
-            "the validation text differs from the training text",
-            "the gap at an early evaluation would show it",
-        )
-    )
-    return tuple(causes)
+    causes.append(_other_text(curve, bool(causes)))
+    return ranked(causes)
+
+
+def _other_text(curve: Curve, explained: bool) -> Cause:
+    """Return whether the validation text is of another kind: then the gap was there from early on.
+
+    The earliest evaluation after the first tells it, before anything can be known by heart.
+    """
+    what = "the validation text differs from the training text"
+    early = 1 if curve.step[0] == 0 and len(curve) > 2 else 0
+    gap = float(curve.val[early] - curve.train[early])
+    if isnan(gap) or early == curve.best:
+        return Cause(what, "the gap at an early evaluation would show it")
+    share = gap / float(curve.val[early])
+    fact = f"at step {curve.step[early]} the gap was {loss(gap, curve.quantum)} nats"
+    if share < 0.03:
+        return Cause(what, f"{fact}, hardly any", "unlikely")
+    return Cause(what, f"{fact} already", "possible" if explained else "likely")
 
 
 def _remedies(run: Run, curve: Curve) -> tuple[Remedy, ...]:

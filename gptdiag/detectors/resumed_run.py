@@ -37,6 +37,7 @@ import numpy as np
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.registry import detector
 from gptdiag.run import Run, Segment
+from gptdiag.stats.noise import median_shift
 from gptdiag.stats.robust import noise_scale
 from gptdiag.wording import at_steps, count, loss, plural
 
@@ -87,10 +88,8 @@ def _jump(run: Run, index: int, segment: Segment) -> _Jump | None:
     values, now = before["loss"][-COMPARED:], after["loss"]
     if len(values) < FEWEST or len(now) < FEWEST:
         return None
-    sigma = max(noise_scale(np.concatenate([values, now])), 1e-6)
-    error = 1.25 * sigma * np.sqrt(1 / len(values) + 1 / len(now))
-    amount = float(np.median(now) - np.median(values))
-    return _Jump(segment, amount, amount / float(error))
+    shift = median_shift(values, now, max(noise_scale(np.concatenate([values, now])), 1e-6))
+    return _Jump(segment, shift.amount, shift.z)
 
 
 def _finding(run: Run, resumed: list[Segment], worst: _Jump | None, jumped: bool) -> Finding:

@@ -40,6 +40,7 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity
 from gptdiag.measures.curve import Curve, curve_of
 from gptdiag.registry import detector
 from gptdiag.run import Run
+from gptdiag.stats.robust import mean_and_se
 from gptdiag.wording import loss, percent, significant
 
 
@@ -65,8 +66,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if curve is None or len(rows) < options.fewest:
         raise NotEnough(f"needs {options.fewest} evaluations of both losses, has {int(both.sum())}")
     difference = curve.val[rows] - curve.train[rows]
-    mean = float(np.mean(difference))
-    error = float(np.std(difference, ddof=1) / np.sqrt(len(rows)))
+    mean, error = mean_and_se(difference)
     if mean > -options.sigmas * max(error, 1e-12) or -mean < curve.quantum:
         return Clear(
             f"the validation loss lies {loss(mean, curve.quantum)} nats above the training loss"

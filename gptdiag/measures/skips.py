@@ -8,7 +8,7 @@ import numpy as np
 
 from gptdiag.measures.timing import timing
 from gptdiag.run import Ints, Run
-from gptdiag.stats.robust import MEDIAN_ERROR
+from gptdiag.stats.noise import median_shift
 
 SETTLING = 100  # logged steps at first in which a scaler finds its scale, whatever the run
 FEWEST = 8  # plain steps before and after the first NaN
@@ -69,7 +69,7 @@ def faster_since_nan(run: Run) -> Speedup | None:
     if min(len(before), len(after)) < FEWEST:
         return None
     old, new = float(np.median(before)), float(np.median(after))
-    error = MEDIAN_ERROR * times.noise * old * np.sqrt(1 / len(before) + 1 / len(after))
-    if old - new < max(FASTER * old, SIGMAS * error):
+    shift = median_shift(before, after, times.noise * old)
+    if old - new < FASTER * old or shift.z > -SIGMAS:
         return None
     return Speedup(onset, old, new)
