@@ -44,7 +44,7 @@ from gptdiag.wording import duration, milliseconds, percent, plural, significant
 @dataclass(frozen=True, slots=True)
 class Options:
     sigmas: float = 5.0  # scatters of a plain step the extra time must exceed
-    least_share: float = 0.01  # of the run's time; less is not reported
+    least_share: float = 0.03  # of the run's time; less is not reported
     warning_share: float = 0.1  # of the run's time; above it the finding is a warning
 
 

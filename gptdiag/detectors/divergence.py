@@ -9,9 +9,9 @@ Why it matters:
 
 How it decides:
     Compares the typical training loss of the last stretch of the log with the best stretch before
-    it. The climb must exceed six standard errors of such a stretch, a tenth of the progress the run
-    had made, and 3 % of the loss; and every stretch since the onset must stay up. A validation loss
-    that climbs while the training loss falls is overfitting, not divergence.
+    it. The climb must exceed six standard errors of such a stretch, a twentieth of the progress the
+    run had made, and 3 % of the loss; and every stretch since the onset must stay up. A validation
+    loss that climbs while the training loss falls is overfitting, not divergence.
 
 Example:
     step 1500: train loss 1.9816, val loss 2.0946
@@ -22,8 +22,8 @@ Remedy:
     clipping is off.
 
 Blind spots:
-    A change of data moves the loss level as well; a climb of less than a tenth of the progress is
-    left to loss-spike and plateau. With fewer than 12 training losses nothing is said.
+    A change of data moves the loss level as well; a climb of less than a twentieth of the progress
+    is left to loss-spike and plateau. With fewer than 12 training losses nothing is said.
 
 Source:
     BigScience chronicles of the 104B and 176B runs: slow divergence without spikes.
@@ -43,7 +43,8 @@ from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients, round_down
 from gptdiag.run import Floats, Ints, Run, Table
-from gptdiag.stats.robust import MEDIAN_ERROR, noise_scale
+from gptdiag.stats.noise import smooth_noise
+from gptdiag.stats.robust import MEDIAN_ERROR
 from gptdiag.stats.smooth import block_medians, even_blocks
 from gptdiag.wording import digits_of, loss, percent
 
@@ -53,7 +54,7 @@ STRETCHES = 30  # the log is compared in this many stretches, fewer in short one
 @dataclass(frozen=True, slots=True)
 class Options:
     sigmas: float = 6.0  # standard errors of a stretch the climb must exceed; SCIENCE of loss noise
-    progress: float = 0.1  # share of the progress made that must be lost
+    progress: float = 0.05  # share of the progress made that must be lost
     relative: float = 0.03  # of the best loss; below it a climb is not worth an error
 
 
@@ -65,6 +66,11 @@ class _Climb(NamedTuple):
     best: int  # stretch
     onset: int  # stretch
 
+    @property
+    def rise(self) -> float:
+        """Return how far the last stretch lies above the best one."""
+        return float(self.level[-1] - self.level[self.best])
+
 
 @detector(
     "GD102",
@@ -74,41 +80,54 @@ class _Climb(NamedTuple):
     options=Options,
 )
 def detect(run: Run, options: Options) -> Finding | Clear:
-    table, name, edges = _stretches(run)
-    values = table[name]
-    level = block_medians(values, edges)
-    best = int(np.argmin(level))
-    rise = float(level[-1] - level[best])
-    error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
-    progress = _progress(table[name], level, best)
-    needed = max(
-        options.sigmas * error, options.progress * progress, options.relative * level[best]
-    )
-    up = level > level[best] + rise / 3
-    onset = int(np.flatnonzero(~up)[-1]) + 1
-    if rise <= needed or len(level) - onset < 2:
+    clear = None
+    for table, name, edges in _stretches(run):
+        climb = _Climb(table, name, edges, *_best_and_onset(table[name], edges))
+        rise, level = climb.rise, climb.level
+        error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
+        needed = max(
+            options.sigmas * error,
+            options.progress * _progress(table[name], level, climb.best),
+            options.relative * level[climb.best],
+        )
+        if rise > needed and len(level) - climb.onset >= 2:
+            return _finding(run, climb)
         where = f"{loss(rise)} nats above" if rise > 0 else "at"
-        return Clear(
+        clear = clear or Clear(
             f"the training loss ends {where} its best level; {loss(needed)} above would count"
         )
-    return _finding(run, _Climb(table, name, edges, level, best, onset))
+    assert clear is not None  # there is at least one series
+    return clear
 
 
-def _stretches(run: Run) -> tuple[Table, str, Ints]:
-    """Return (table, column, edges): single batch losses if there are enough, else evaluations."""
+def _best_and_onset(values: Floats, edges: Ints) -> tuple[Floats, int, int]:
+    """Return (level of each stretch, the best one, the first one from which all stay up)."""
+    level = block_medians(values, edges)
+    best = int(np.argmin(level))
+    up = level > level[best] + (level[-1] - level[best]) / 3
+    return level, best, int(np.flatnonzero(~up)[-1]) + 1
+
+
+def _stretches(run: Run) -> list[tuple[Table, str, Ints]]:
+    """Return (table, column, edges) of each series that is long enough to be judged.
+
+    Single batch losses come first; evaluations are fewer and far less noisy.
+    """
     steps = run.steps.where(np.isfinite(run.steps["loss"]))
     evals = run.evals.where(np.isfinite(run.evals["train_loss"]))
+    found = []
     if len(steps) >= 30:
-        table, name, size = steps, "loss", max(5, len(steps) // STRETCHES)
-    elif len(evals) >= 6:
-        table, name, size = evals, "train_loss", max(1, len(evals) // STRETCHES)
-    elif len(steps) >= 12:
-        table, name, size = steps, "loss", 3
-    else:
+        found.append((steps, "loss", even_blocks(len(steps), max(5, len(steps) // STRETCHES))))
+    if len(evals) >= 6:
+        size = max(1, len(evals) // STRETCHES)
+        found.append((evals, "train_loss", even_blocks(len(evals), size)))
+    if not found and len(steps) >= 12:
+        found.append((steps, "loss", even_blocks(len(steps), 3)))
+    if not found:
         raise NotEnough(
             f"needs 12 training losses or 6 evaluations, has {len(steps)} and {len(evals)}"
         )
-    return table, name, even_blocks(len(table), size)
+    return found
 
 
 def _progress(values: Floats, level: Floats, best: int) -> float:
@@ -123,7 +142,7 @@ def _standard_error(run: Run, name: str, level: Floats, size: int) -> float:
         single = noise.sigma if noise else 0.0
     else:
         single = eval_noise(run, name).sigma
-    return max(MEDIAN_ERROR * single / float(np.sqrt(size)), noise_scale(level[len(level) // 3 :]))
+    return max(MEDIAN_ERROR * single / float(np.sqrt(size)), smooth_noise(level[len(level) // 3 :]))
 
 
 def _finding(run: Run, climb: _Climb) -> Finding:

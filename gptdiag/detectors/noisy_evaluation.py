@@ -37,6 +37,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import Curve, curve_of, tail_fall
+from gptdiag.measures.noise import Noise, eval_error
 from gptdiag.measures.timing import timing
 from gptdiag.registry import detector
 from gptdiag.remedies import change
@@ -61,29 +62,40 @@ def detect(run: Run, options: Options) -> Finding | Clear:
             f"needs {FEWEST} evaluations to know their scatter, has "
             f"{0 if curve is None else len(curve)}"
         )
-    sigma, level = curve.noise.sigma, float(np.median(curve.val[len(curve) // 2 :]))
+    noise, level = eval_error(run) or curve.noise, float(np.median(curve.val[len(curve) // 2 :]))
+    sigma = noise.sigma
     fallen = abs(tail_fall(curve, min(len(curve) // 2, len(curve) - 3)).amount)
     if sigma <= options.share * level or fallen >= options.resolved * sigma:
         return Clear(
             f"one evaluation is sure to {significant(sigma, 2)} nats; the second half moved by "
             f"{significant(fallen, 2)}"
         )
-    return _finding(run, curve, level, fallen, options)
+    return _finding(run, curve, noise, level, fallen, options)
 
 
-def _finding(run: Run, curve: Curve, level: float, fallen: float, options: Options) -> Finding:
-    sigma, iters = curve.noise.sigma, run.number("eval_iters")
-    rivals = int(np.count_nonzero(curve.val < curve.val[curve.best] + 2 * sigma))
+def _finding(
+    run: Run, curve: Curve, noise: Noise, level: float, fallen: float, options: Options
+) -> Finding:
+    sigma, iters = noise.sigma, run.number("eval_iters")
+    rivals = int(np.count_nonzero(curve.val < curve.val[curve.best] + 2 * curve.noise.sigma))
     half = len(curve) // 2
+    fixed = curve.noise.sigma < sigma
+    so = (
+        "the batches are the same each time, so this run's own evaluations still compare, those of "
+        "other runs and data do not"
+        if fixed
+        else f"{rivals} of {len(curve)} evaluations could be the best"
+    )
     return Finding(
         message=(
             f"One evaluation is only sure to ± {significant(sigma, 2)} nats "
-            f"({percent(sigma / level)} of the loss; from {curve.noise.source}), while the loss "
-            f"moved by {significant(fallen, 2)} over the second half; {rivals} of {len(curve)} "
-            "evaluations could be the best."
+            f"({percent(sigma / level)} of the loss; from {noise.source}), while the loss "
+            f"moved by {significant(fallen, 2)} over the second half; {so}."
         ),
         severity="note",
-        headline="evaluations too noisy to tell the best checkpoint",
+        headline="evaluations too noisy to compare with other runs"
+        if fixed
+        else "evaluations too noisy to tell the best checkpoint",
         confidence="high" if len(curve) >= 2 * FEWEST else "medium",
         evidence=(
             Evidence(

@@ -9,10 +9,10 @@ Why it matters:
     of weights that are not updated, or of targets that do not belong to their inputs.
 
 How it decides:
-    The log must begin with a new model, go past twice the warm-up and past 100 steps. The level is
-    set against the unigram entropy of the text where the log has it, else against 65 % of ln V
-    (frequencies alone give 67 to 80 %). The stretch is flat when its fall is within two standard
-    errors, or half a percent, and could not be 2 % of the loss.
+    The log must begin with a new model, go past twice the warm-up and past 100 steps. The last two
+    thirds must lie at or above the unigram entropy of the text where the log has it, else above
+    65 % of ln V (frequencies alone give 67 to 80 %); and their second half must not be lower than
+    their first by 2 % of the loss, two standard errors included.
 
 Example:
     step 0: train loss 10.9481, val loss 10.9479
@@ -37,6 +37,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.instability import rate_fact
 from gptdiag.measures.learning import Stuck, first_loss, series_of, starts_new, stuck, uniform_loss
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
@@ -52,14 +53,14 @@ STILL = 1e-7  # update-to-weight ratio; less is no training
 def detect(run: Run, options: object) -> Finding | Clear:
     if not starts_new(run):
         raise NotEnough("needs the beginning of a run with a new model")
-    levels = series_of(run)
-    if levels is None:
+    series = series_of(run)
+    if not series:
         raise NotEnough("needs 12 stretches of training losses, or 7 evaluations")
     if uniform_loss(run) is None and first_loss(run) is None:
         raise NotEnough("needs the vocabulary's size, or a loss at step 0, to know guessing by")
     found = stuck(run)
     if found is None:
-        change = float(levels.loss[0] - levels.loss[-1])
+        change = float(series[0].loss[0] - series[0].loss[-1])
         return Clear(f"the loss fell by {significant(change, 2)} nats")
     return _finding(run, found)
 
@@ -144,26 +145,33 @@ def _stuck_causes(run: Run, found: Stuck) -> list[Cause]:
     where = (
         f"the level is the unigram entropy of the text, {entropy:.4f}"
         if at_entropy
-        else f"the level is {percent(found.level / (uniform_loss(run) or found.level))} of ln V"
+        else f"the level is {percent(found.level / _guessing(run))} of a uniform guess"
     )
     norm = run.steps["grad_norm"]
     norm = norm[np.isfinite(norm)]
     small = len(norm) >= 20 and float(np.median(norm[-len(norm) // 2 :])) < 0.05 * float(
         np.max(norm[: max(len(norm) // 10, 1)])
     )
+    fact, high = rate_fact(run, int(found.levels.step[-1]))
     died = Cause(
         "the learning rate was too high: the first updates destroyed the weights",
         "the gradient norm fell to a twentieth of its first values and stays there"
         if small
-        else "a run with a third of the rate would decide",
-        "likely" if small else "possible",
+        else f"{fact}; a run with a third of it would decide",
+        "likely" if small or high else "possible",
     )
     targets = Cause(
         "the targets do not belong to the inputs (shuffled, shifted, or masked wrongly)",
         where + ": frequencies were learnt, context was not",
-        "likely" if at_entropy and not small else "possible",
+        "possible" if small or high else "likely",
     )
     return [died, targets]
+
+
+def _guessing(run: Run) -> float:
+    """Return the loss of a uniform guess: ln V, or the first loss of the new model."""
+    start = first_loss(run)
+    return uniform_loss(run) or (start.loss if start else 1.0)
 
 
 def _update_ratio(run: Run) -> float | None:

@@ -10,10 +10,10 @@ Why it matters:
 How it decides:
     Divides the plain step times into levels (an optimal segmentation against the run's own
     scatter), and takes as the base the fastest level that at least a tenth of the logged steps ran
-    at. Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from
-    them (four in five slower), and be 5 % slower. A gradual rise without levels is found by its
-    slope. A note; a warning when it costs 3 % of the run's time. A run that begins slow and gets
-    faster is clear.
+    at. Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from them
+    (four in five slower), and be 3.5 % slower. A gradual rise without levels is found by its slope.
+    A note; a warning when it costs 3 % of the run's time. A run that begins slow and gets faster is
+    clear.
 
 Example:
     iter 2700: loss 3.8412, time 620.11ms, mfu 3.05%
@@ -52,7 +52,7 @@ BLOCK = 8  # plain steps in the shortest level
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    slower: float = 0.05  # relative to the base; less is not reported
+    slower: float = 0.035  # relative to the base; less is not reported
     rows: int = 16  # logged plain steps it must last
     base: float = 0.1  # share of the logged steps that must run at the base level
     apart: float = 0.8  # share of slow steps that must exceed the typical step of the base

@@ -45,6 +45,7 @@ OPTIMAL = 20.0  # tokens per parameter
 @dataclass(frozen=True, slots=True)
 class Options:
     few: float = 5.0  # tokens per parameter; a quarter of the compute-optimal ratio
+    fewest_steps: int = 1000  # planned; a shorter run is a test
 
 
 @detector("GD504", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)
@@ -54,6 +55,8 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         raise NotEnough("needs a run that begins with a new model")
     if not model.parameters or not model.tokens_per_step or not planned or planned < 1:
         raise NotEnough("the log does not give parameters, tokens per step and planned steps")
+    if planned < options.fewest_steps:
+        raise NotEnough(f"a run of {planned:.0f} steps is a test and has no budget")
     tokens = planned * model.tokens_per_step
     ratio = tokens / model.parameters
     if ratio >= options.few:

@@ -11,7 +11,7 @@ import numpy as np
 from gptdiag.measures.curve import curve_of
 from gptdiag.measures.levels import Levels, evaluated, trained
 from gptdiag.run import Run
-from gptdiag.stats.trend import Fall, fall
+from gptdiag.stats.noise import Shift, median_shift
 
 BLOCKS = 60  # training losses are judged as medians of about this many stretches
 FEWEST_BLOCKS = 12
@@ -19,9 +19,10 @@ FEWEST_EVALS = 7
 FEWEST_STEPS = 100  # optimizer steps; nothing has to be learnt before
 WARMUPS = 2.0  # lengths of the warm-up that must have passed
 TAIL = 2 / 3  # of the log that must be flat
+FREQUENCIES = 0.97  # of the unigram entropy, where the log has it
 HIGH = 0.65  # share of ln V: text predicted by the frequency of its tokens lies at 0.67 to 0.8
-MATERIAL = 0.02  # share of the loss that a fall over the tail could have at most
-SIGMAS = 2.0  # standard errors within which a fall counts as none
+MATERIAL = 0.02  # share of the loss by which the two halves of the tail may differ
+SIGMAS = 2.0  # standard errors that a fall could be larger than it is measured
 UNMOVED = 0.03  # share of the first loss within which the last one is the same
 
 
@@ -42,7 +43,7 @@ class Stuck:
     levels: Levels
     first: int  # index into levels of the first flat point
     level: float  # nats
-    down: Fall  # over the flat part
+    down: Shift  # by which the first half of the flat part lies above the second
     unmoved: bool  # the loss never left its first value
 
 
@@ -73,41 +74,47 @@ def first_loss(run: Run) -> FirstLoss | None:
     return None
 
 
-def series_of(run: Run) -> Levels | None:
-    """Return the training losses in stretches, the evaluations where those are too few."""
-    levels = trained(run, BLOCKS)
+def series_of(run: Run) -> list[Levels]:
+    """Return the loss as series that are long enough: stretches of training losses, evaluations."""
+    found = []
+    levels, curve = trained(run, BLOCKS), curve_of(run)
     if levels is not None and len(levels.step) >= FEWEST_BLOCKS:
-        return levels
-    curve = curve_of(run)
-    return evaluated(curve) if curve is not None and len(curve) >= FEWEST_EVALS else None
+        found.append(levels)
+    if curve is not None and len(curve) >= FEWEST_EVALS:
+        found.append(evaluated(curve))
+    return found
 
 
 @lru_cache(maxsize=4)
 def stuck(run: Run) -> Stuck | None:
     """Return where a new model stopped learning before it had learnt anything, None if it did not.
 
-    The last two thirds of the log must be flat within its noise, at or above the loss of predicting
-    every token by its frequency.
+    The second third of the log must not be above the last one by more than 2 % of the loss, and
+    both at or above the loss of predicting every token by its frequency.
     """
-    levels, uniform = series_of(run), uniform_loss(run)
-    start = first_loss(run)
-    if levels is None or not starts_new(run) or not len(levels.loss):
-        return None
-    last, begun = int(levels.step[-1]), int(levels.step[0])
-    if last < max(FEWEST_STEPS, WARMUPS * (run.number("warmup_iters") or 0)):
-        return None
+    uniform, start, entropy = uniform_loss(run), first_loss(run), run.number("unigram_entropy")
     top = uniform if uniform is not None else start.loss if start else None
-    entropy = run.number("unigram_entropy")
-    limit = 0.97 * entropy if entropy else HIGH * top if top else None
-    if limit is None or begun > (1 - TAIL) * last:
+    limit = FREQUENCIES * entropy if entropy else HIGH * top if top else None
+    if limit is None or not starts_new(run):
+        return None
+    for levels in series_of(run):
+        found = _stuck(run, levels, limit, start)
+        if found is not None:
+            return found
+    return None
+
+
+def _stuck(run: Run, levels: Levels, limit: float, start: FirstLoss | None) -> Stuck | None:
+    last, begun = int(levels.step[-1]), int(levels.step[0])
+    enough = max(FEWEST_STEPS, WARMUPS * (run.number("warmup_iters") or 0))
+    if last < enough or begun > (1 - TAIL) * last:
         return None
     first = int(np.searchsorted(levels.step, last - TAIL * (last - begun)))
-    level = float(np.median(levels.loss[first:]))
-    down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
-    # A warm-up moves nothing at first; after it even a bad run falls by more than this.
-    flat = down.z < SIGMAS or down.amount < MATERIAL * level / 4
-    flat = flat and down.amount + SIGMAS * down.se < MATERIAL * level and down.z > -3 * SIGMAS
-    if not flat or level < limit:
+    tail = levels.loss[first:]
+    down = median_shift(tail[len(tail) // 2 :], tail[: len(tail) // 2], levels.sigma)
+    level = float(np.median(tail))
+    learnt = float(np.min(levels.loss)) < limit  # once lower, it is no failure to learn
+    if learnt or down.amount + SIGMAS * down.se >= MATERIAL * level:
         return None
     unmoved = abs(level - float(levels.loss[0])) < UNMOVED * level
     if start:

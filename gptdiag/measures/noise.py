@@ -7,11 +7,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from gptdiag.run import Floats, Run
-from gptdiag.stats.robust import MAD_TO_SIGMA, noise_scale, print_quantum
+from gptdiag.run import Run
+from gptdiag.stats.noise import smooth_noise
+from gptdiag.stats.robust import noise_scale, print_quantum
 
 FEWEST_STEPS = 20  # logged losses needed to know their scatter
 FEWEST_EVALS = 5  # evaluations needed to know theirs
+FEWEST_FIXED = 8  # evaluations whose scatter may be believed to be less than their logged error
+FIXED = 3.0  # but no less than this part of it
 USUAL_RELATIVE_SE = 0.02  # of the loss; assumed where a log is too short to show its own noise
 
 
@@ -36,23 +39,20 @@ def batch_noise(run: Run) -> Noise | None:
 
 
 def eval_noise(run: Run, name: str = "val_loss") -> Noise:
-    """Return the standard error of one evaluation, from the best source this log has.
+    """Return the noise of one evaluation against others of the same run, from the best source.
 
-    Logged standard errors come first; else the scatter of successive evaluations, and what
-    eval_iters batches with this run's batch noise make of it, whichever is larger; else a usual
-    value, which is named as such.
+    Logged standard errors come first, but batches that are the same each time scatter far less
+    than that between evaluations, which the scatter then shows. Else the scatter of successive
+    evaluations, or what eval_iters batches with this run's batch noise make of it, whichever is
+    larger; else a usual value, which is named as such.
     """
-    losses = run.evals[name]
-    logged = run.evals[f"{name}_se"]
-    if np.isfinite(logged).any():
-        return Noise(float(np.nanmedian(logged)), "the logged standard error")
-    finite = losses[np.isfinite(losses)]
-    quantum = print_quantum(finite)
-    found: list[Noise] = []
-    if len(finite) >= FEWEST_EVALS:
-        later = finite[min(len(finite) // 3, len(finite) - FEWEST_EVALS) :]
-        sigma = max(_smooth_noise(later), quantum / 2)
-        found.append(Noise(sigma, f"the scatter of the last {len(later)} evaluations"))
+    finite = run.evals[name][np.isfinite(run.evals[name])]
+    scatter, logged = eval_scatter(run, name), eval_error(run, name)
+    if logged is not None:
+        if scatter is not None and len(finite) >= FEWEST_FIXED and scatter.sigma < logged.sigma:
+            return Noise(max(scatter.sigma, logged.sigma / FIXED), scatter.source)
+        return logged
+    found = [scatter] if scatter is not None else []
     eval_iters, batch = run.number("eval_iters"), batch_noise(run)
     if eval_iters and batch and eval_iters >= 1:
         sigma = batch.sigma / np.sqrt(eval_iters)
@@ -63,15 +63,19 @@ def eval_noise(run: Run, name: str = "val_loss") -> Noise:
     return Noise(USUAL_RELATIVE_SE * level, "an assumed 2 % of the loss, as the log is short")
 
 
-def _smooth_noise(values: Floats) -> float:
-    """Return the noise of points on a smooth curve from its second and third differences.
+def eval_error(run: Run, name: str = "val_loss") -> Noise | None:
+    """Return the logged standard error of one evaluation, None if none is logged."""
+    logged = run.evals[f"{name}_se"]
+    if not np.isfinite(logged).any():
+        return None
+    return Noise(float(np.nanmedian(logged)), "the logged standard error")
 
-    White noise of variance s^2 has differences of variance 6 s^2 and 20 s^2; a curve that bends
-    inflates the second more than the third, so the smaller of the two estimates is taken.
-    """
-    estimates = []
-    for order, variance in ((2, 6.0), (3, 20.0)):
-        if len(values) > order + 1:
-            spread = np.median(np.abs(np.diff(values, n=order)))
-            estimates.append(MAD_TO_SIGMA * float(spread) / np.sqrt(variance))
-    return min(estimates) if estimates else 0.0
+
+def eval_scatter(run: Run, name: str = "val_loss") -> Noise | None:
+    """Return the scatter of successive evaluations around their trend, None if too few."""
+    finite = run.evals[name][np.isfinite(run.evals[name])]
+    if len(finite) < FEWEST_EVALS:
+        return None
+    later = finite[min(len(finite) // 3, len(finite) - FEWEST_EVALS) :]
+    sigma = max(smooth_noise(later), print_quantum(finite) / 2)
+    return Noise(sigma, f"the scatter of the last {len(later)} evaluations")

@@ -57,3 +57,20 @@ def scatters(values: Floats, level: Floats) -> Floats:
     local = MAD_TO_SIGMA * trend(np.abs(residual))
     floor = max(MAD_TO_SIGMA * float(np.median(np.abs(residual))) / 2, print_quantum(values) / 2)
     return residual / np.maximum(local, max(floor, 1e-12))
+
+
+def smooth_noise(values: Floats) -> float:
+    """Return the noise of points on a smooth curve from its second and third differences.
+
+    White noise of variance s^2 has differences of variance 6 s^2 and 20 s^2; a curve that bends
+    inflates the second more than the third, so the smaller of the two estimates is taken.
+
+    Args:
+        values: (n,) float64 without NaN; fewer than four have no such noise, 0.
+    """
+    estimates = []
+    for order, variance in ((2, 6.0), (3, 20.0)):
+        if len(values) > order + 1:
+            spread = np.median(np.abs(np.diff(values, n=order)))
+            estimates.append(MAD_TO_SIGMA * float(spread) / np.sqrt(variance))
+    return min(estimates) if estimates else 0.0
