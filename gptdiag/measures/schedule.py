@@ -11,6 +11,7 @@ from gptdiag.run import Floats, Run
 from gptdiag.stats.rates import Rates, continued, joined, thinned
 
 KNOTS = 256  # of a schedule that follows from the settings
+PLANNED = "the learning rate follows its settings"
 AGREES = 0.02  # of the peak; logged rates this close to the settings' schedule follow it
 
 
@@ -41,7 +42,7 @@ class Plan:
 
     rates: Rates
     known: bool  # the rates so far
-    assumes: str  # what is assumed of the rates to come; empty where the settings give them
+    assumes: str  # what is assumed of the rates to come, to follow "if"
 
 
 def plan_of(run: Run, until: int) -> Plan:
@@ -54,20 +55,20 @@ def plan_of(run: Run, until: int) -> Plan:
     given = _from_settings(run, until)
     if table is None:
         if given is not None:
-            return Plan(given, known=True, assumes="")
+            return Plan(given, known=True, assumes=PLANNED)
         flat = Rates(np.array([0.0, max(until, 1.0)]), np.ones(2))
-        return Plan(flat, known=False, assumes="a constant learning rate, as the log shows none")
+        return Plan(flat, known=False, assumes="the learning rate is constant (the log shows none)")
     rows = table.where(np.isfinite(table["lr"]) & (table["lr"] >= 0))
     seen = thinned(rows.step, rows["lr"])
     if given is not None:
         off = np.abs(given.at(seen.step) - seen.lr)
         if np.median(off) <= AGREES * seen.lr.max() and off[-1] <= AGREES * seen.lr.max():
-            return Plan(joined(seen, given), known=True, assumes="")
+            return Plan(joined(seen, given), known=True, assumes=PLANNED)
     end = run.number("lr_decay_iters") or run.number("max_iters")
     rates, name = continued(seen, until, end)
-    how = {"constant": "a learning rate that stays as it is",
-           "unknown": "a learning rate that stays as it is, as its shape so far does not tell more"}  # fmt: skip
-    return Plan(rates, known=True, assumes=how.get(name, f"that the {name} decay goes on"))
+    stays = name in ("constant", "unknown")
+    how = "the learning rate stays as it is" if stays else f"the {name} decay goes on"
+    return Plan(rates, known=True, assumes=how)
 
 
 def _from_settings(run: Run, until: int) -> Rates | None:
