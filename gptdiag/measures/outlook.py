@@ -116,8 +116,8 @@ def _outlook(
     seen = Outlook(series, begun, last, level, down, falling, None)
     target = farthest(run, last, MORE)
     folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0
-    low = level - max(down.amount, 0.0) * float(folds) - 2 * sigma
-    bounds = Forecast(target, level, low, level + 2 * sigma)
+    low = level - max(down.amount, 0.0) * folds - 2 * sigma
+    bounds = Forecast(target, level, float(low), float(level + 2 * sigma))
     if best and down.z > -SURE and (falling or target == run.number("max_iters")):
         found = _by_law(run, bounds, falling)
         if found is not None:
@@ -135,9 +135,11 @@ def _by_law(run: Run, bounds: Forecast, falling: bool) -> tuple[Forecast, str, f
     if found is None or (found.growth > 0 and not falling):
         return None
     ahead, rates = found.forecast(bounds.step), found.plan.rates
-    low = bounds.low
-    if rates.at(bounds.step) < STEADY * rates.at(found.law.last):
+    now, low = rates.at(found.law.last), bounds.low
+    if rates.at(bounds.step) < STEADY * now:
         low = min(low, ahead.low)  # a decay gives more than the slope so far
+    elif now < STEADY * rates.lr.max():
+        return None  # the decay is over: what follows one is not what the law was fitted to
     value = min(max(ahead.value, low), bounds.value)
     if found.level is not None:  # a law of the training loss tells the direction, no more
         return Forecast(bounds.step, value, low, bounds.high), found.plan.assumes, BOUNDED

@@ -52,7 +52,7 @@ def plan_of(run: Run, until: int) -> Plan:
     far, else in the shape they show. Where the log has neither, a constant rate is assumed.
     """
     table = next((t for t in (run.steps, run.evals) if np.isfinite(t["lr"]).any()), None)
-    given = _from_settings(run, until)
+    given = from_settings(run, until)
     if table is None:
         if given is not None:
             return Plan(given, known=True, assumes=PLANNED)
@@ -71,8 +71,11 @@ def plan_of(run: Run, until: int) -> Plan:
     return Plan(rates, known=True, assumes=how)
 
 
-def _from_settings(run: Run, until: int) -> Rates | None:
-    """Return the schedule the settings give, None if they do not tell it all."""
+def from_settings(run: Run, until: int, stretched: int | None = None) -> Rates | None:
+    """Return the schedule the settings give, None if they do not tell it all.
+
+    With `stretched`, its decay ends at that step instead.
+    """
     peak = run.number("learning_rate")
     if not peak or peak < 0:
         return None
@@ -80,7 +83,8 @@ def _from_settings(run: Run, until: int) -> Rates | None:
     if run.setting("decay_lr") is False:
         return Rates(steps, np.full(len(steps), peak))
     floor, warmup = run.number("min_lr"), run.number("warmup_iters")
-    end, shape = run.number("lr_decay_iters"), run.setting("lr_schedule") or "cosine"
+    end = stretched or run.number("lr_decay_iters")
+    shape = run.setting("lr_schedule") or "cosine"
     if floor is None or warmup is None or end is None or shape not in ("cosine", "linear"):
         return None
     steps = np.unique(np.append(steps, [s for s in (warmup, end) if 0 <= s <= until]))
