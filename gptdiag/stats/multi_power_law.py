@@ -143,7 +143,7 @@ def multi_power_law(
     errors = np.mean((fitted - lifted[:, None, :]) ** 2, axis=2)
     n, level, least = len(t), float(y[-1]), float(errors.min())
     told = min(n, INDEPENDENT)
-    variance = max(sigma**2, least * n / (n - 3), (FINEST * level) ** 2)
+    variance = max(sigma**2, least * n / (n - 3), (FINEST * level) ** 2, 1e-12)
     usual = (np.log(EXPONENTS / shape.exponent) / EXPONENT_SPREAD) ** 2 + RELEASES[:, None] ** 2
     weight = np.exp(-0.5 * (told * (errors - least) / variance + usual))
     mean = x.mean(axis=1)

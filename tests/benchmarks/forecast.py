@@ -55,7 +55,7 @@ def schedule(step: Floats, lr: Floats) -> Rates:
 
 def by_law(name: str, step: Floats, lr: Floats, loss: Floats, share: float) -> Forecast | None:
     """Return the forecast of a curve's last loss, with constants of the other sizes."""
-    others = [size for size in PUBLISHED if size != name.split("_")[0]]
+    others = [size for size in PUBLISHED if size != name.split("_", maxsplit=1)[0]]
     seen, rates = step <= share * step[-1], schedule(step, lr)
     steps = step[seen].astype(np.int64)
     law = multi_power_law(steps, loss[seen], POINT_NOISE, rates, mean_shape(*others))

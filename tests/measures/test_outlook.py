@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from gptdiag.measures.outlook import outlook
+from gptdiag.measures.outlook import BOUNDED, outlook
 from gptdiag.simulate import FAULTS, Recipe
+from gptdiag.stats.forecast import COVERED
 from tests.helpers import run_of
 
 
@@ -17,7 +18,9 @@ def test_curve_cut_in_its_fall_improves() -> None:
     assert ahead.falling
     assert ahead.forecast is not None
     assert ahead.forecast.low < ahead.forecast.value <= ahead.forecast.high
-    assert ahead.forecast.step == round(1.5 * ahead.last_step)
+    assert ahead.forecast.step == 5000  # the planned end
+    assert ahead.assumes == "the learning rate follows its settings"
+    assert ahead.coverage == COVERED
 
 
 @pytest.mark.parametrize("code", ["GD101", "GD102", "GD106", "GD201"])
@@ -44,6 +47,22 @@ def test_bounds_hold_what_the_same_curve_reaches(seed: int) -> None:
     assert ahead.forecast.step == 6000
     reached = float(whole.evals["val_loss"][-1])
     assert ahead.forecast.low - 0.01 <= reached <= ahead.forecast.high + 0.01
+
+
+def test_flat_run_whose_rate_still_decays_has_a_forecast() -> None:
+    ahead = outlook(run_of(replace(FAULTS["GD106"], planned_steps=8000)))
+    assert ahead is not None
+    assert not ahead.falling
+    assert ahead.forecast is not None
+    assert ahead.forecast.step == 8000
+    assert ahead.forecast.high <= ahead.level + 0.01
+
+
+def test_ended_schedule_is_left_to_the_bounds() -> None:
+    ahead = outlook(run_of(Recipe(steps=4000, decay=0.5)))
+    assert ahead is not None
+    assert ahead.assumes == "it goes on like this"
+    assert ahead.coverage == BOUNDED
 
 
 def test_short_log_has_none() -> None:
