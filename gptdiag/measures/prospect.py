@@ -76,17 +76,28 @@ def decay_gain(run: Run, last: int) -> Forecast | None:
 
 
 def stretched_end(run: Run, target: int) -> Forecast | None:
-    """Return the loss at a later end, had the settings' schedule been stretched to it."""
+    """Return the loss at a later end, had the settings' schedule been stretched to it.
+
+    None where the law is not believed, or was fitted to training losses only.
+    """
     found, rates = prospect(run, target), from_settings(run, target, target)
-    return None if found is None or rates is None else found.forecast(target, rates)
+    if found is None or rates is None or found.level is not None:
+        return None
+    return found.forecast(target, rates)
 
 
 def farthest(run: Run, last: int, more: float) -> int:
-    """Return the step a forecast is for: the planned end, or `more` steps if that is not ahead."""
+    """Return the step a forecast is for: the planned end, or `more` steps if that is not ahead.
+
+    A log that has come to its planned end, or says that the trainer finished, has none ahead.
+    """
     planned = run.number("max_iters")
-    if planned is not None and last < planned <= FARTHEST * last:
-        return int(planned)
-    return round(last * (1 + more))
+    logged = max((int(t.step[-1]) for t in (run.steps, run.evals) if len(t)), default=last)
+    interval = int(run.steps.step[-1] - run.steps.step[-2]) if len(run.steps) > 1 else 0
+    ahead = planned is not None and logged + interval < planned <= FARTHEST * last
+    if planned is None or not ahead or run.event("end"):
+        return round(last * (1 + more))
+    return int(planned)
 
 
 @lru_cache(maxsize=8)
@@ -97,7 +108,7 @@ def prospect(run: Run, until: int) -> Prospect | None:
         return None
     curve = curve_of(run)
     judged = None if curve is None else evaluated(curve)
-    if judged is not None and _follows(judged, plan.rates) >= FEWEST:
+    if judged is not None and SEEN * _follows(judged, plan.rates) >= FEWEST:
         points, level = _averaged(judged), None
     else:
         losses = trained(run, MOST)
@@ -136,7 +147,7 @@ def _foretells(points: Levels, rates: Rates) -> bool:
     last = int(points.step[-1])
     plain = power_law(begun.step, begun.loss, begun.sigma, last)
     if law is None or plain is None:
-        return True  # too short to be put to the test
+        return False  # too short to be put to the test
     end = float(np.mean(points.loss[-max(1, (len(points.step) - n) // 4) :]))
     off = abs(law.forecast(last, rates).value - end)
     allowed = max(LAW_ERROR * abs(end), 2 * points.sigma, WORSE * abs(plain.value - end))

@@ -13,7 +13,7 @@ from tests.helpers import run_of
 
 
 def test_curve_cut_in_its_fall_improves() -> None:
-    ahead = outlook(run_of(FAULTS["GD108"]))
+    ahead = outlook(run_of(replace(FAULTS["GD108"], eval_interval=100)))
     assert ahead is not None
     assert ahead.falling
     assert ahead.forecast is not None
@@ -47,6 +47,14 @@ def test_bounds_hold_what_the_same_curve_reaches(seed: int) -> None:
     assert ahead.forecast.step == 6000
     reached = float(whole.evals["val_loss"][-1])
     assert ahead.forecast.low - 0.01 <= reached <= ahead.forecast.high + 0.01
+
+
+def test_few_evaluations_leave_the_interval_to_the_bounds() -> None:
+    ahead = outlook(run_of(FAULTS["GD108"]))
+    assert ahead is not None
+    assert ahead.forecast is not None
+    assert ahead.forecast.step == 5000
+    assert ahead.coverage == BOUNDED
 
 
 def test_flat_run_whose_rate_still_decays_has_a_forecast() -> None:

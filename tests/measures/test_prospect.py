@@ -9,7 +9,7 @@ import pytest
 
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.prospect import FARTHEST, decay_gain, farthest, prospect, stretched_end
-from gptdiag.run import Run
+from gptdiag.run import Event, Run
 from gptdiag.simulate import FAULTS, Recipe
 from gptdiag.stats.multi_power_law import multi_power_law
 from gptdiag.stats.rates import Rates
@@ -34,8 +34,13 @@ def _log(
 def test_planned_end_is_the_target_while_it_is_not_too_far() -> None:
     run = run_of(FAULTS["GD108"])
     assert farthest(run, 1500, 0.5) == 5000
-    assert farthest(run, 5000, 0.5) == 7500
+    assert farthest(run_of(Recipe(steps=5000)), 5000, 0.5) == 7500
     assert farthest(run, round(5000 / FARTHEST) - 1, 0.5) == round(1.5 * 1249)
+
+
+def test_log_that_says_it_finished_has_no_planned_end_ahead() -> None:
+    run = replace(run_of(FAULTS["GD108"]), events=(Event("end", 99, 1500, "finished"),))
+    assert farthest(run, 1500, 0.5) == 2250
 
 
 def test_logged_rate_is_followed() -> None:
@@ -66,7 +71,7 @@ def test_decay_that_is_done_gives_nothing_more() -> None:
 
 
 def test_stretched_schedule_ends_lower_than_the_log() -> None:
-    run = run_of(FAULTS["GD108"])
+    run = run_of(replace(FAULTS["GD108"], eval_interval=100))
     end = stretched_end(run, 6000)
     assert end is not None
     assert end.value < float(run.evals["val_loss"][-1])
