@@ -52,13 +52,18 @@ def power_law(step: Ints, loss: Floats, sigma: float, target: int) -> Forecast |
     )
 
 
-def least_squares(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return offsets and slopes >= 0 of each y over each x. (k, n), (g, n) -> (g, k), (g, k)"""
-    mean = x.mean(axis=1)
-    centred = x - mean[:, None]
-    slope = y @ centred.T / np.sum(centred * centred, axis=1)
-    level = y.mean(axis=1)[:, None]
+def least_squares(x: Floats, y: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return offsets and slopes >= 0 of each y over each x, weights (n,) summing to n or all 1.
+
+    (k, n), (g, n) -> (g, k), (g, k)
+    """
+    w = np.ones(x.shape[1]) if weight is None else weight
+    n = x.shape[1]
+    mean = x @ w / n
+    centred = (x - mean[:, None]) * w
+    slope = y @ centred.T / np.sum(centred * x, axis=1)
+    level = (y @ w / n)[:, None]
     offset = level - slope * mean
-    slope = np.where(offset < 0, y @ x.T / np.sum(x * x, axis=1), slope)
+    slope = np.where(offset < 0, (y * w) @ x.T / np.sum(w * x * x, axis=1), slope)
     offset = np.maximum(offset, 0)
     return np.where(slope < 0, level, offset), np.maximum(slope, 0)

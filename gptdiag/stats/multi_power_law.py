@@ -61,6 +61,7 @@ INDEPENDENT = 12  # points; what a law leaves unexplained is smooth, so more poi
 FINEST = 0.0003  # share of the loss below which misfit is no evidence against a candidate
 LAW_ERROR = 0.003  # share of the loss by which the law is off anyhow; its authors report half of it
 START = 0.1  # share of the steps after the warm-up left out: the first descent follows another law
+HASTE = 0.5  # of a release still to come; so far off is the law while a decay takes effect
 GRID = 200  # even knots added to a schedule, so that long lines are summed well
 LEAST_RATE = 1e-3  # of the peak; keeps lr^-c finite where a schedule ends at zero
 
@@ -84,7 +85,7 @@ class Law:
 
     def _values(self, target: float, rates: Rates) -> tuple[Floats, float]:
         """Return each candidate's loss at a step, and the variance of the weighed line."""
-        summed, released = _terms(np.array([target]), rates, self.peak, self.shape)
+        summed, released, _ = _terms(np.array([target]), rates, self.peak, self.shape)
         x = (summed[0] / self.summed) ** -EXPONENTS
         values = self.offset + self.amplitude * x - self.release[:, None] * released[0]
         variance, mean, narrow = self.error.T
@@ -132,22 +133,26 @@ def multi_power_law(
     peak = float(rates.lr.max())
     if len(t) < FEWEST or peak <= 0 or not np.isfinite(y).all():
         return None
-    summed, released = _terms(t, rates, peak, shape)
+    summed, released, ahead = _terms(t, rates, peak, shape)
     if not summed[0] > 0:
         return None
     x = (summed / summed[-1]) ** -EXPONENTS[:, None]  # (k, n): 1 at the last point
     release = np.exp(RELEASE_SPREAD * RELEASES)
     lifted = y + release[:, None] * released  # (g, n)
-    offset, amplitude = least_squares(x, lifted)
+    n, level = len(t), float(y[-1])
+    noise = max(sigma**2, (FINEST * level) ** 2, 1e-12)
+    trust = 1 / (noise + (HASTE * ahead) ** 2)
+    trust *= n / trust.sum()
+    offset, amplitude = least_squares(x, lifted, trust)
     fitted = offset[:, :, None] + amplitude[:, :, None] * x
-    errors = np.mean((fitted - lifted[:, None, :]) ** 2, axis=2)
-    n, level, least = len(t), float(y[-1]), float(errors.min())
+    errors = (fitted - lifted[:, None, :]) ** 2 @ (trust / n)
+    least = float(errors.min())
     told = min(n, INDEPENDENT)
-    variance = max(sigma**2, least * n / (n - 3), (FINEST * level) ** 2, 1e-12)
+    variance = max(noise, least * n / (n - 3))
     usual = (np.log(EXPONENTS / shape.exponent) / EXPONENT_SPREAD) ** 2 + RELEASES[:, None] ** 2
     weight = np.exp(-0.5 * (told * (errors - least) / variance + usual))
-    mean = x.mean(axis=1)
-    narrow = 1 / np.maximum(np.var(x, axis=1), 1e-12)
+    mean = x @ trust / n
+    narrow = 1 / np.maximum((x - mean[:, None]) ** 2 @ trust / n, 1e-12)
     error = np.stack([np.full(len(mean), variance / told), mean, narrow], axis=1)
     return Law(
         shape, float(t[-1]), level, sigma, float(summed[-1]), peak, release,
@@ -155,8 +160,8 @@ def multi_power_law(
     )  # fmt: skip
 
 
-def _terms(step: Floats, rates: Rates, peak: float, shape: Shape) -> tuple[Floats, Floats]:
-    """Return S and, for the shape's own B, LD at steps. (n,) -> (n,), (n,)
+def _terms(step: Floats, rates: Rates, peak: float, shape: Shape) -> tuple[Floats, Floats, Floats]:
+    """Return S and, for the shape's own B, LD at steps and what it has yet to release. (n,) each
 
     The cost is the number of steps asked for times the number of knots, not of the run's steps.
     """
@@ -168,9 +173,11 @@ def _terms(step: Floats, rates: Rates, peak: float, shape: Shape) -> tuple[Float
     falls = np.flatnonzero((drop != 0) & (knots[:-1] >= rates.warm))
     at = np.searchsorted(knots, step)
     if not len(falls):
-        return sums[at], np.zeros(len(step))
+        return sums[at], np.zeros(len(step)), np.zeros(len(step))
     middle = (sums[falls] + sums[falls + 1]) / 2
     slowed = np.maximum(lr[falls + 1], LEAST_RATE * PEAK) ** -shape.slowing
     since = np.maximum(sums[at][:, None] - middle, 0.0)
-    grown = 1 - (shape.speed * slowed * since + 1) ** -shape.bend
-    return sums[at], shape.release * (grown @ drop[falls])
+    bound = (shape.speed * slowed * since + 1) ** -shape.bend
+    begun = np.where(since > 0, bound, 0.0)
+    ahead = shape.release * (begun @ np.abs(drop[falls]))
+    return sums[at], shape.release * (np.where(since > 0, 1 - bound, 0.0) @ drop[falls]), ahead

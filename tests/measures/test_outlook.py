@@ -13,12 +13,16 @@ from tests.helpers import run_of
 
 
 def test_curve_cut_in_its_fall_improves() -> None:
-    ahead = outlook(run_of(replace(FAULTS["GD108"], eval_interval=100)))
+    settings = "Overriding: decay_lr = False\nOverriding: max_iters = 4000\n"
+    settings += "Overriding: learning_rate = 0.001\n"
+    losses = ((n, 30 * (n + 50) ** -0.5) for n in range(0, 2001, 100))
+    evals = (f"step {n}: train loss {2 + y:.4f}, val loss {2.05 + y:.4f}\n" for n, y in losses)
+    ahead = outlook(run_of(settings + "".join(evals)))
     assert ahead is not None
     assert ahead.falling
     assert ahead.forecast is not None
     assert ahead.forecast.low < ahead.forecast.value <= ahead.forecast.high
-    assert ahead.forecast.step == 5000  # the planned end
+    assert ahead.forecast.step == 4000  # the planned end
     assert ahead.assumes == "the learning rate follows its settings"
     assert ahead.coverage == COVERED
 

@@ -9,6 +9,7 @@ import pytest
 
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.prospect import FARTHEST, decay_gain, farthest, prospect, stretched_end
+from gptdiag.measures.schedule import cosine
 from gptdiag.run import Event, Run
 from gptdiag.simulate import FAULTS, Recipe
 from gptdiag.stats.multi_power_law import multi_power_law
@@ -70,11 +71,17 @@ def test_decay_that_is_done_gives_nothing_more() -> None:
     assert decay_gain(run, 5000) is None
 
 
-def test_stretched_schedule_ends_lower_than_the_log() -> None:
-    run = run_of(replace(FAULTS["GD108"], eval_interval=100))
-    end = stretched_end(run, 6000)
+def test_stretched_schedule_ends_lower_than_one_that_has_ended() -> None:
+    settings = "Overriding: learning_rate = 0.001\nOverriding: min_lr = 0.0001\n"
+    settings += "Overriding: warmup_iters = 100\nOverriding: lr_decay_iters = 4000\n"
+    rate = [cosine(n, 1e-3, 1e-4, 100, 4000) for n in range(0, 4001, 100)]
+    loss = [2 + 3 * (k + 1) ** -0.5 - 0.12 * (1 - lr / 1e-3) for k, lr in enumerate(rate)]
+    evals = (f"step {100 * k}: train loss {y:.4f}, val loss {y:.4f}\n" for k, y in enumerate(loss))
+    run = run_of(settings + "".join(evals))
+    end, found = stretched_end(run, 6000), prospect(run, 6000)
     assert end is not None
-    assert end.value < float(run.evals["val_loss"][-1])
+    assert found is not None
+    assert end.value < found.forecast(6000).value < loss[-1]
 
 
 @pytest.mark.parametrize("code", sorted(FAULTS))
