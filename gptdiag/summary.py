@@ -62,6 +62,8 @@ class Summary:
     model: Model
     use: Utilisation
     forecast: Forecast | None
+    assumes: str  # what the forecast takes for granted, to follow "if"
+    coverage: float | None  # share of such forecasts whose interval should hold the truth
 
     @property
     def mfu(self) -> tuple[float | None, float | None]:
@@ -95,6 +97,8 @@ def summarise(run: Run) -> Summary:
         model=model,
         use=utilisation(run),
         forecast=seen.forecast if seen else None,
+        assumes=seen.assumes if seen else "",
+        coverage=seen.coverage if seen else None,
     )
 
 

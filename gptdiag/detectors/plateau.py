@@ -29,7 +29,7 @@ Blind spots:
 
 Source:
     P. K. Sen, JASA 63 (1968) 1379, for the slope; Hagele et al. (2024) for the gain of a final
-    decay.
+    decay, Luo et al. (2025) for its size.
 """
 
 from __future__ import annotations
@@ -43,10 +43,12 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import curve_of, overfits, train_fall_since
 from gptdiag.measures.learning import stuck
 from gptdiag.measures.levels import Levels, evaluated, trained
+from gptdiag.measures.prospect import decay_gain
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
+from gptdiag.stats.forecast import Forecast
 from gptdiag.stats.trend import Fall, fall
 from gptdiag.wording import count, digits_of, loss, percent, plural, significant
 
@@ -263,6 +265,14 @@ def _causes(run: Run, series: Levels, first: int) -> tuple[Cause, ...]:
     return tuple(causes)
 
 
+def _released(gain: Forecast | None) -> str:
+    """Return what a decay is expected to give, empty where that is not known."""
+    if gain is None:
+        return ""
+    low, high = significant(gain.low, 1), significant(gain.high, 1)
+    return f"about {significant(gain.value, 1)} nats lower ({low} to {high})"
+
+
 def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
     begin, end = int(series.step[first]), int(series.step[-1])
     rate = rate_at(run, end)
@@ -289,6 +299,7 @@ def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
                 change(run, decay_lr=True, lr_decay_iters=to, max_iters=to)
                 if run.setting("decay_lr") is False
                 else change(run, lr_decay_iters=to, max_iters=to),
+                expected=_released(decay_gain(run, end)),
             )
         )
     found.append(

@@ -10,8 +10,10 @@ How it decides:
     Fits a line through the last third of the validation losses (training losses where there are
     fewer than four evaluations). The fall must exceed three standard errors (half of that where the
     training loss surely falls as well) and 1 % of the loss, and the last validation loss must be at
-    its lowest. The forecast lies between no further gain and the
-    last third's slope going on; a power law chooses the point between.
+    its lowest. The forecast is for the planned end, or for half as many steps again. Where the
+    schedule is known and the multi-power law describes the run, it is that law's; else it lies
+    between no further gain and the last third's slope going on, over the logarithm of the steps,
+    and a power law chooses the point between.
 
 Example:
     step 1500: train loss 1.8291, val loss 1.9561
@@ -21,11 +23,13 @@ Remedy:
     Train longer, with the learning rate decaying until the new end.
 
 Blind spots:
-    Overfitting that has not begun yet can undo the gain; a learning rate that still has far to
-    decay can beat the forecast. A log that was cut says nothing about the run after it.
+    Overfitting that has not begun yet can undo the gain; a learning rate that the log does not show
+    and that still has far to decay can beat the forecast. A log that was cut says nothing about the
+    run after it.
 
 Source:
-    Power laws of the loss in training steps: Kaplan et al. (2020), arXiv:2001.08361.
+    Power laws of the loss in training steps: Kaplan et al. (2020), arXiv:2001.08361; under a
+    schedule: Luo et al. (2025), the multi-power law.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.outlook import Outlook, ends_broken, outlook
+from gptdiag.measures.prospect import stretched_end
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change
@@ -74,7 +79,7 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
             f"The run {ended} at step {ahead.last_step} while the {what} was still falling, by "
             f"{loss(ahead.fall.amount, q)} nats since step {ahead.first_step}; at step "
             f"{forecast.step} it would be about {loss(forecast.value, q)} ({loss(forecast.low, q)} "
-            f"to {loss(forecast.high, q)})."
+            f"to {loss(forecast.high, q)}), if {ahead.assumes}."
         ),
         severity="note",
         headline=f"still improving at step {ahead.last_step}, where it ends",
@@ -121,16 +126,19 @@ def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...
 def _longer(run: Run, ahead: Outlook, quantum: float) -> Remedy:
     forecast = ahead.forecast
     assert forecast is not None  # a falling loss has one
-    gain = max(ahead.level - forecast.value, 0.0)
-    most = max(ahead.level - forecast.low, 0.0)
+    planned = run.number("max_iters") == forecast.step
+    end = None if planned else stretched_end(run, forecast.step)
+    low = min(forecast.low, end.low) if end else forecast.low
+    value = max(min(end.value, ahead.level), low) if end else forecast.value
     rate = rate_at(run, ahead.last_step)
     ended = rate is not None and rate.decayed
+    why = "with the decay of the learning rate stretched to the new end"
     return Remedy(
         f"Train on to step {forecast.step}",
-        "with the decay of the learning rate stretched to the new end"
-        + ("; it has ended here" if ended else ""),
-        change(run, max_iters=forecast.step, lr_decay_iters=forecast.step),
-        expected=f"about {loss(gain, quantum)} nats less, at most {loss(most, quantum)}",
+        "as planned" if planned else why + ("; it has ended here" if ended else ""),
+        change(run, max_iters=forecast.step, lr_decay_iters=forecast.step) if not planned else {},
+        expected=f"about {loss(max(ahead.level - value, 0.0), quantum)} nats less, at most "
+        f"{loss(max(ahead.level - low, 0.0), quantum)}",
         risk="the gain is lost if the run starts to overfit",
         verify="the validation loss is at its lowest at the new end",
     )

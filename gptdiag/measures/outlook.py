@@ -1,4 +1,4 @@
-"""Is the run still improving at its end, and what would more steps bring?"""
+"""Is the run still improving at its end, and where does its loss lead?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from gptdiag.measures.curve import Curve, curve_of, last_third, tail_fall
 from gptdiag.measures.levels import Levels, evaluated, trained
+from gptdiag.measures.prospect import farthest, prospect
+from gptdiag.measures.schedule import plan_of
 from gptdiag.run import Run
-from gptdiag.stats.forecast import Forecast, power_law
+from gptdiag.stats.forecast import COVERED, Forecast, power_law
 from gptdiag.stats.trend import Fall, fall, last_share
 
 FEWEST_EVALS = 4  # evaluations needed in the stretch that is judged
@@ -19,8 +21,11 @@ FEWEST_STEPS = 12  # blocks of training losses, where there are too few evaluati
 SURE = 3.0  # standard errors by which the loss must fall
 LIKELY = 1.5  # standard errors that are enough where the training loss surely falls as well
 MATERIAL = 0.01  # share of the loss a fall over the last third must reach to be worth more steps
-MORE = 0.5  # further steps the outlook is for, as a share of those done
+MORE = 0.5  # further steps the outlook is for where no end is planned, as a share of those done
 START = 0.15  # share of the run left out of the power law: the first descent follows another
+EARLIEST = 0.25  # of the steps; a stretch judged that begins before counts as if it began here
+BOUNDED = 0.9  # share of logs whose later loss lies within the bounds; 25 of 27 cut at half did
+STEADY = 0.9  # of the learning rate now; a schedule that stays above has no decay to give
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,20 @@ class Outlook:
     level: float  # loss at the end
     fall: Fall  # over the last third
     falling: bool
-    forecast: Forecast | None  # None where the loss is not falling
+    forecast: Forecast | None  # None where nothing tells
+    assumes: str = ""  # what the forecast takes for granted, to follow "if"
+    coverage: float | None = None  # share of such intervals that should hold the truth
 
 
 @lru_cache(maxsize=4)
 def outlook(run: Run) -> Outlook | None:
     """Return the outlook, or None if the log is too short to have one.
 
-    The forecast's interval is bounded by what is certain of a curve that flattens: between no
-    further gain and the last third's slope going on. A learning rate that still has far to decay
-    can beat it, overfitting can spoil it. A loss that ends in NaN has none.
+    The forecast is for the planned end, or for half as many steps again. It is the multi-power
+    law's where the schedule is known and the law describes the run, else a power law's in steps;
+    bounded, where the learning rate has no decay to give, by what is certain of a curve that
+    flattens: between no further gain and the last third's slope going on. Overfitting can spoil
+    it. A loss that ends in NaN, or is past its best, has none.
     """
     curve = curve_of(run)
     if curve is not None and len(curve) >= FEWEST_EVALS:
@@ -50,7 +59,7 @@ def outlook(run: Run) -> Outlook | None:
     else:
         ahead = _from_steps(run)
     if ahead is not None and ends_broken(run):
-        return replace(ahead, falling=False, forecast=None)
+        return replace(ahead, falling=False, forecast=None, assumes="")
     return ahead
 
 
@@ -69,7 +78,7 @@ def _from_evals(run: Run, curve: Curve) -> Outlook:
     # Few or noisy evaluations alone rarely reach SURE; with the training loss they can.
     seconded = (down.z >= LIKELY or _monotone(curve)) and down.amount >= MATERIAL * level
     falling = at_best and (_falls(down, level) or (seconded and _training_falls(run)))
-    return _outlook(evaluated(curve), first, down, falling)
+    return _outlook(run, evaluated(curve), first, down, falling, at_best)
 
 
 def _monotone(curve: Curve) -> bool:
@@ -88,26 +97,65 @@ def _from_steps(run: Run) -> Outlook | None:
         return None
     first = min(last_share(levels.step, 1 / 3), len(levels.step) - FEWEST_EVALS)
     down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
-    return _outlook(levels, first, down, _falls(down, float(levels.loss[-1])))
+    falling = _falls(down, float(levels.loss[-1]))
+    return _outlook(run, levels, first, down, falling, best=True)
 
 
 def _falls(down: Fall, level: float) -> bool:
     return down.z >= SURE and down.amount >= MATERIAL * abs(level)
 
 
-def _outlook(levels: Levels, first: int, down: Fall, falling: bool) -> Outlook:
+def _outlook(
+    run: Run, levels: Levels, first: int, down: Fall, falling: bool, best: bool
+) -> Outlook:
     series, step, _, loss, sigma = levels
     last, begun = int(step[-1]), int(step[first])
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)
     level = float(np.median(loss[-near:])) - per_step * float(last - np.median(step[-near:]))
-    forecast = None
-    if falling:
-        target = round(last * (1 + MORE))
-        use = step >= step[0] + START * (last - step[0])
-        fitted = power_law(step[use], loss[use], sigma, target)
-        low = level - per_step * (target - last) - 2 * sigma
-        high = level + 2 * sigma
-        value = (low + high) / 2 if fitted is None else min(max(fitted.value, low), high)
-        forecast = Forecast(target, value, low, high)
-    return Outlook(series, begun, last, level, down, falling, forecast)
+    seen = Outlook(series, begun, last, level, down, falling, None)
+    target = farthest(run, last, MORE)
+    folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0
+    low = level - max(down.amount, 0.0) * folds - 2 * sigma
+    bounds = Forecast(target, level, float(low), float(level + 2 * sigma))
+    if best and down.z > -SURE and (falling or target == run.number("max_iters")):
+        found = _by_law(run, bounds, falling)
+        if found is not None:
+            forecast, assumes, coverage = found
+            return replace(seen, forecast=forecast, assumes=assumes, coverage=coverage)
+    if not falling:
+        return seen
+    forecast = _by_steps(levels, bounds)
+    return replace(seen, forecast=forecast, assumes=_going_on(run, target), coverage=BOUNDED)
+
+
+def _by_law(run: Run, bounds: Forecast, falling: bool) -> tuple[Forecast, str, float] | None:
+    """Return the multi-power law's forecast, what it assumes and covers; None if not believed."""
+    found = prospect(run, bounds.step)
+    if found is None or (found.growth > 0 and not falling):
+        return None
+    ahead, rates = found.forecast(bounds.step), found.plan.rates
+    now, low = rates.at(found.law.last), bounds.low
+    if rates.at(bounds.step) < STEADY * now:
+        low = min(low, ahead.low)  # a decay gives more than the slope so far
+    elif now < STEADY * rates.lr.max():
+        return None  # the decay is over: what follows one is not what the law was fitted to
+    value = min(max(ahead.value, low), bounds.value)
+    if found.level is not None:  # a law of the training loss tells the direction, no more
+        return Forecast(bounds.step, value, low, bounds.high), found.plan.assumes, BOUNDED
+    low, high = max(min(ahead.low, value), low), min(max(ahead.high, value), bounds.high)
+    return Forecast(bounds.step, value, low, high), found.plan.assumes, COVERED
+
+
+def _by_steps(levels: Levels, bounds: Forecast) -> Forecast:
+    """Return the bounds with the point between them that a power law in steps chooses."""
+    use = levels.step >= levels.step[0] + START * (levels.step[-1] - levels.step[0])
+    fitted = power_law(levels.step[use], levels.loss[use], levels.sigma, bounds.step)
+    middle = (bounds.low + bounds.high) / 2 if fitted is None else fitted.value
+    return bounds._replace(value=min(max(middle, bounds.low), bounds.high))
+
+
+def _going_on(run: Run, target: int) -> str:
+    """Return what a power law in steps assumes: a schedule that goes on, or none."""
+    plan = plan_of(run, target)
+    return "it goes on like this" if plan.known else plan.assumes

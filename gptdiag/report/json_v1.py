@@ -95,7 +95,14 @@ def _run(run: Run, summary: Summary) -> dict[str, Any]:
         },
         "forecast": None
         if ahead is None
-        else {"step": ahead.step, "val_loss": ahead.value, "low": ahead.low, "high": ahead.high},
+        else {
+            "step": ahead.step,
+            "val_loss": ahead.value,
+            "low": ahead.low,
+            "high": ahead.high,
+            "coverage": summary.coverage,
+            "assumes": summary.assumes,
+        },
         "lines": {
             "total": lines.total,
             "read": lines.read,

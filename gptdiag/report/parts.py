@@ -82,7 +82,7 @@ def _loss_figures(summary: Summary) -> list[tuple[str, str]]:
             (
                 "forecast",
                 f"{loss(ahead.value, q)} ({loss(ahead.low, q)} to {loss(ahead.high, q)}) at step "
-                f"{ahead.step}, if it goes on like this",
+                f"{ahead.step}, if {summary.assumes}",
             )
         )
     return rows

@@ -10,6 +10,8 @@ from gptdiag.run import Floats, Ints
 
 EXPONENTS = np.geomspace(0.03, 3.0, 160)  # 3 % apart
 FEWEST = 6  # points; three parameters are fitted
+COVERED = 0.8  # share of cases in which the truth should lie in a forecast's interval
+WIDTH = 1.2816  # standard deviations to either side that hold COVERED of a normal distribution
 LOOSE = 4.0  # how much worse than the best fit, in noise variances, a curve may be and still count
 
 
@@ -37,7 +39,7 @@ def power_law(step: Ints, loss: Floats, sigma: float, target: int) -> Forecast |
     if len(t) < FEWEST or target <= t[-1]:
         return None
     fallen = (t / t[-1]) ** -EXPONENTS[:, None]  # (exponents, n): 1 at the last point
-    offset, amplitude = _least_squares(fallen, y)
+    offset, amplitude = (found[0] for found in least_squares(fallen, y[None]))
     errors = np.sum((offset[:, None] + amplitude[:, None] * fallen - y) ** 2, axis=1)
     values = offset + amplitude * (target / t[-1]) ** -EXPONENTS
     best = int(np.argmin(errors))
@@ -50,11 +52,18 @@ def power_law(step: Ints, loss: Floats, sigma: float, target: int) -> Forecast |
     )
 
 
-def _least_squares(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return the offsets and slopes >= 0 of y over each row of x. (k, n), (n,) -> (k,), (k,)"""
-    centred = x - x.mean(axis=1, keepdims=True)
-    slope = centred @ y / np.sum(centred * centred, axis=1)
-    offset = y.mean() - slope * x.mean(axis=1)
-    slope = np.where(offset < 0, x @ y / np.sum(x * x, axis=1), slope)
+def least_squares(x: Floats, y: Floats, weight: Floats | None = None) -> tuple[Floats, Floats]:
+    """Return offsets and slopes >= 0 of each y over each x, weights (n,) summing to n or all 1.
+
+    (k, n), (g, n) -> (g, k), (g, k)
+    """
+    w = np.ones(x.shape[1]) if weight is None else weight
+    n = x.shape[1]
+    mean = x @ w / n
+    centred = (x - mean[:, None]) * w
+    slope = y @ centred.T / np.sum(centred * x, axis=1)
+    level = (y @ w / n)[:, None]
+    offset = level - slope * mean
+    slope = np.where(offset < 0, (y * w) @ x.T / np.sum(w * x * x, axis=1), slope)
     offset = np.maximum(offset, 0)
-    return np.where(slope < 0, y.mean(), offset), np.maximum(slope, 0)
+    return np.where(slope < 0, level, offset), np.maximum(slope, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -155,6 +156,23 @@ def test_plateau_with_learning_rate_left_proposes_to_decay() -> None:
     finding = finding_of(text, "GD106")
     assert finding.causes[0].what == "the learning rate is too high to settle"
     assert "--lr_decay_iters" in finding.remedies[0].change
+
+
+def test_plateau_says_what_a_decay_would_give() -> None:
+    text = console_log(replace(FAULTS["GD106"], planned_steps=20_000))
+    remedy = finding_of(text, "GD106").remedies[0]
+    found = re.fullmatch(r"about ([\d.]+) nats lower \(([\d.]+) to ([\d.]+)\)", remedy.expected)
+    assert found is not None, remedy.expected
+    value, low, high = (float(group) for group in found.groups())
+    assert 0.01 < low < value < high < 0.2
+
+
+def test_run_cut_before_its_end_is_forecast_to_it() -> None:
+    finding = finding_of(FAULTS["GD108"], "GD108")
+    assert finding.data["forecast_step"] == 5000
+    assert "if the learning rate follows its settings" in finding.message
+    assert finding.remedies[0].why == "as planned"
+    assert not finding.remedies[0].change
 
 
 def test_plateau_with_decay_switched_off_proposes_to_switch_it_on() -> None:

@@ -6,18 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from gptdiag.measures.outlook import outlook
+from gptdiag.measures.outlook import BOUNDED, outlook
 from gptdiag.simulate import FAULTS, Recipe
+from gptdiag.stats.forecast import COVERED
 from tests.helpers import run_of
 
 
 def test_curve_cut_in_its_fall_improves() -> None:
-    ahead = outlook(run_of(FAULTS["GD108"]))
+    settings = "Overriding: decay_lr = False\nOverriding: max_iters = 4000\n"
+    settings += "Overriding: learning_rate = 0.001\n"
+    losses = ((n, 30 * (n + 50) ** -0.5) for n in range(0, 2001, 100))
+    evals = (f"step {n}: train loss {2 + y:.4f}, val loss {2.05 + y:.4f}\n" for n, y in losses)
+    ahead = outlook(run_of(settings + "".join(evals)))
     assert ahead is not None
     assert ahead.falling
     assert ahead.forecast is not None
     assert ahead.forecast.low < ahead.forecast.value <= ahead.forecast.high
-    assert ahead.forecast.step == round(1.5 * ahead.last_step)
+    assert ahead.forecast.step == 4000  # the planned end
+    assert ahead.assumes == "the learning rate follows its settings"
+    assert ahead.coverage == COVERED
 
 
 @pytest.mark.parametrize("code", ["GD101", "GD102", "GD106", "GD201"])
@@ -44,6 +51,30 @@ def test_bounds_hold_what_the_same_curve_reaches(seed: int) -> None:
     assert ahead.forecast.step == 6000
     reached = float(whole.evals["val_loss"][-1])
     assert ahead.forecast.low - 0.01 <= reached <= ahead.forecast.high + 0.01
+
+
+def test_few_evaluations_leave_the_interval_to_the_bounds() -> None:
+    ahead = outlook(run_of(FAULTS["GD108"]))
+    assert ahead is not None
+    assert ahead.forecast is not None
+    assert ahead.forecast.step == 5000
+    assert ahead.coverage == BOUNDED
+
+
+def test_flat_run_whose_rate_still_decays_has_a_forecast() -> None:
+    ahead = outlook(run_of(replace(FAULTS["GD106"], planned_steps=8000)))
+    assert ahead is not None
+    assert not ahead.falling
+    assert ahead.forecast is not None
+    assert ahead.forecast.step == 8000
+    assert ahead.forecast.high <= ahead.level + 0.01
+
+
+def test_ended_schedule_is_left_to_the_bounds() -> None:
+    ahead = outlook(run_of(Recipe(steps=4000, decay=0.5)))
+    assert ahead is not None
+    assert ahead.assumes == "it goes on like this"
+    assert ahead.coverage == BOUNDED
 
 
 def test_short_log_has_none() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gptdiag.measures.schedule import cosine, rate_at
+from gptdiag.measures.schedule import PLANNED, cosine, from_settings, plan_of, rate_at
 from tests.helpers import run_of
 
 STEPS = "".join(f"iter {n}: loss 2.0000, time 10.00ms{{}}\n" for n in range(0, 1001, 100))
@@ -69,3 +69,36 @@ def test_rate_printed_with_evaluations_only() -> None:
 
 def test_nothing_known_is_nothing_said() -> None:
     assert rate_at(run_of(STEPS.format(*[""] * 11)), 500) is None
+
+
+def test_plan_follows_the_settings_to_the_end() -> None:
+    plan = plan_of(run_of(ECHO + STEPS.format(*[""] * 11)), 2000)
+    assert plan.assumes == PLANNED
+    assert [float(plan.rates.at(s)) for s in (100, 1000, 2000)] == [1e-3, 1e-4, 1e-4]
+    assert float(plan.rates.at(550)) == pytest.approx(5.5e-4, rel=1e-3)
+
+
+def test_plan_knows_the_trainers_linear_decay_and_none() -> None:
+    linear = run_of(ECHO + "lr_schedule = 'linear'\n" + STEPS.format(*[""] * 11))
+    assert float(plan_of(linear, 1000).rates.at(325)) == pytest.approx(1e-3 - 0.25 * 9e-4)
+    constant = run_of(ECHO + "decay_lr = False\n" + STEPS.format(*[""] * 11))
+    assert float(plan_of(constant, 1000).rates.at(1000)) == 1e-3
+
+
+def test_logged_rate_that_departs_from_the_settings_goes_its_own_way() -> None:
+    run = run_of(ECHO + STEPS.format(*[", lr 1e-3"] * 11))
+    plan = plan_of(run, 2000)
+    assert plan.assumes == "the learning rate stays as it is"
+    assert float(plan.rates.at(2000)) == 1e-3
+
+
+def test_stretched_schedule_ends_at_the_new_end() -> None:
+    rates = from_settings(run_of(ECHO + STEPS.format(*[""] * 11)), 1900, 1900)
+    assert rates is not None
+    assert float(rates.at(1000)) == pytest.approx(5.5e-4, rel=1e-3)
+
+
+def test_plan_without_any_rate_says_so() -> None:
+    plan = plan_of(run_of(STEPS.format(*[""] * 11)), 1500)
+    assert not plan.known
+    assert plan.assumes == "the learning rate is constant (the log shows none)"
