@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import venv
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Said:
     quiet: frozenset[str] = frozenset()
     way: str = ""  # raw, converted
     messages: tuple[str, ...] = ()
+    cpu_s: float = 0.0
 
     @property
     def all(self) -> frozenset[str]:
@@ -109,30 +111,54 @@ class Runner:
             frozenset().union(*(p.quiet for p in parts)),
             "converted",
             tuple(m for p in parts for m in p.messages),
+            sum(p.cpu_s for p in parts),
         )
 
     def _start(self, tool: Tool, log: Path, way: str) -> Said:
-        begun = time.perf_counter()
+        command = tool.command(self.folder / "bin", str(log))
+        code, out, error, seconds, cpu = _timed(command, self.timeout, _environment(tool.name))
+        if code is None:
+            return Said("timeout", seconds, way=way, cpu_s=cpu)
         try:
-            done = subprocess.run(
-                tool.command(self.folder / "bin", str(log)), timeout=self.timeout, cwd=ROOT,
-                capture_output=True, text=True, check=False, env=_environment(tool.name),
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Said("timeout", self.timeout, way=way)
-        seconds = time.perf_counter() - begun
-        try:
-            read, found = tool.parse(json.loads(done.stdout))
+            read, found = tool.parse(json.loads(out))
         except (ValueError, KeyError):
-            refused = done.returncode in tool.unread_codes and not _died(tool, done.stderr)
-            return Said("unread" if refused else "crashed", seconds, way=way,
-                        messages=(done.stderr.strip()[-200:],))  # fmt: skip
+            refused = code in tool.unread_codes and not _died(tool, error)
+            status = "unread" if refused else "crashed"
+            return Said(status, seconds, way=way, messages=(error.strip()[-200:],), cpu_s=cpu)
         loud = {check for check, severity, _ in found if severity.lower() in _LOUD}
-        return Said(
-            "read" if read else "unread", seconds, frozenset(loud),
-            frozenset(check for check, _, _ in found) - loud, way,
-            tuple(dict.fromkeys(f"{c}: {m}" for c, s, m in found if s.lower() in _LOUD)),
-        )  # fmt: skip
+        quiet = {check for check, _, _ in found} - loud
+        messages = dict.fromkeys(f"{c}: {m}" for c, s, m in found if s.lower() in _LOUD)
+        status = "read" if read else "unread"
+        return Said(status, seconds, frozenset(loud), frozenset(quiet), way, tuple(messages), cpu)
+
+
+def _timed(
+    command: list[str], timeout: float, environment: dict[str, str]
+) -> tuple[int | None, str, str, float, float]:
+    """Run a command; return exit code (None: killed), output, errors, seconds and CPU seconds.
+
+    CPU seconds hardly depend on what else the machine does. Only wait4 tells them for one child.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=error, cwd=ROOT, env=environment)
+        killed = False
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            seconds = time.perf_counter() - begun
+            if pid:
+                break
+            if seconds > timeout and not killed:
+                process.kill()
+                killed = True
+            time.sleep(0.01)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for file in (out, error):
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+    code = None if killed else process.returncode
+    return code, texts[0], texts[1], seconds, usage.ru_utime + usage.ru_stime
 
 
 def _died(tool: Tool, stderr: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -116,15 +115,12 @@ class Score:
     caught: dict[str, int] = field(default_factory=dict)  # at warning or above
     named: dict[str, int] = field(default_factory=dict)  # at any severity
     seconds: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
 
     def total(self, which: str, among: set[str]) -> int:
         """Add up cases, caught or named over some families."""
         counts: dict[str, int] = getattr(self, which)
         return sum(n for family, n in counts.items() if family in among)
-
-    @property
-    def median_s(self) -> float:
-        return statistics.median(self.seconds) if self.seconds else 0.0
 
 
 def score(tool: str, rows: Sequence[Mapping[str, Any]], said: Mapping[str, Said]) -> Score:
@@ -135,6 +131,7 @@ def score(tool: str, rows: Sequence[Mapping[str, Any]], said: Mapping[str, Said]
         answer, labels = said[row["file"]], set(row["labels"])
         result.logs += 1
         result.seconds.append(answer.seconds)
+        result.cpu_s.append(answer.cpu_s)
         result.status[answer.status] = result.status.get(answer.status, 0) + 1
         if answer.status == "read":
             result.ways[answer.way] = result.ways.get(answer.way, 0) + 1
