@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from gptdiag.registry import detectors
 from tests.benchmarks.peer_page import Facts, Sheet, page
-from tests.benchmarks.peer_run import Said, tables_of
+from tests.benchmarks.peer_run import Said, _timed, tables_of
 from tests.benchmarks.peer_score import CHECKS, FAMILIES, claims, families, is_healthy, score
 from tests.benchmarks.peer_tools import REQUIREMENTS, doctor_checks
 from tests.benchmarks.peers import RAW_FIRST, best
@@ -131,3 +134,18 @@ def test_the_page_keeps_what_was_written_by_hand():
     assert "| overfitting | 1 | 1 (1) | 0 (0) |" in text
     assert "trainproof could not be installed: no such version" in text
     assert text.endswith("Notes.\n")
+
+
+def test_a_command_that_takes_too_long_is_stopped():
+    looping = [sys.executable, "-c", "print('begun', flush=True)\nwhile True: pass"]
+    code, out, _, _, cpu = _timed(looping, 1, dict(os.environ))
+    assert (code, out) == (None, "begun\n")
+    assert 0.5 < cpu < 3
+
+
+def test_output_and_exit_code_come_back():
+    failing = [sys.executable, "-c", "import sys; print('out'); sys.exit('why')"]
+    code, out, error, seconds, cpu = _timed(failing, 30, dict(os.environ))
+    assert (code, out, error) == (1, "out\n", "why\n")
+    assert seconds > 0
+    assert cpu > 0

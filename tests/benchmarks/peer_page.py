@@ -24,7 +24,7 @@ peers in a virtual environment of theirs with the versions pinned.
 
     make peers      # or: python -m tests.benchmarks.peers --venv DIR
 
-{date}, {machine}, {jobs} processes at a time; {seconds:.0f} s a log at most.
+{date}, {machine}, {jobs} processes at a time; at most {seconds:.0f} CPU seconds a log.
 
 ## Rules
 
@@ -104,7 +104,7 @@ def overview(versions: Mapping[str, str], scores: Mapping[str, Score]) -> str:
         [f"read as they are, of {columns[0].logs}", *(s.ways.get("raw", 0) for s in columns)],
         ["read as CSV", *(s.ways.get("converted", 0) for s in columns)],
         ["left unread", *(s.status.get("unread", 0) for s in columns)],
-        ["timed out", *(s.status.get("timeout", 0) for s in columns)],
+        ["out of time", *(s.status.get("timeout", 0) for s in columns)],
         ["crashed", *(s.status.get("crashed", 0) for s in columns)],
         [f"healthy logs read, of {columns[0].healthy}", *(s.healthy_read for s in columns)],
         ["**healthy logs with a false alarm**", *(f"**{len(s.alarms)}**" for s in columns)],

@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -26,6 +27,7 @@ from tests.corpus_files import ROOT
 # losslint takes any text for a CSV file and then finds no numbers in it, so only the kinds of file
 # that its documentation names are given to it as they are.
 _LOSSLINT_READS = (".json", ".jsonl", ".csv")
+PATIENCE = 10  # times the limit on CPU seconds, for a process that does not get or use a CPU
 _LOUD = {"warning", "warn", "error", "critical", "fail"}
 
 
@@ -137,22 +139,22 @@ def _timed(
 ) -> tuple[int | None, str, str, float, float]:
     """Run a command; return exit code (None: killed), output, errors, seconds and CPU seconds.
 
-    CPU seconds hardly depend on what else the machine does. Only wait4 tells them for one child.
+    The limit is on CPU seconds, which hardly depend on what else the machine does; a process that
+    waits is killed after PATIENCE times as long. Only wait4 tells the CPU seconds of one child.
     """
+    limited = ["sh", "-c", f'ulimit -t {timeout:.0f}; exec "$@"', "sh", *command]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=error, cwd=ROOT, env=environment)
-        killed = False
-        while True:
+        process = subprocess.Popen(limited, stdout=out, stderr=error, cwd=ROOT, env=environment)
+        pid = 0
+        while not pid:
+            time.sleep(0.01)
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             seconds = time.perf_counter() - begun
-            if pid:
-                break
-            if seconds > timeout and not killed:
+            if not pid and seconds > PATIENCE * timeout:
                 process.kill()
-                killed = True
-            time.sleep(0.01)
         process.returncode = os.waitstatus_to_exitcode(status)
+        killed = process.returncode in (-signal.SIGXCPU, -signal.SIGKILL)
         texts = []
         for file in (out, error):
             file.seek(0)

@@ -185,7 +185,7 @@ def main() -> None:
     place = Path(tempfile.gettempdir()) / "gptdiag-peers"
     parser.add_argument("--venv", default=place, help="environment of the peers")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds per log and tool")
+    parser.add_argument("--timeout", type=float, default=60.0, help="CPU seconds per log and tool")
     parser.add_argument("--fresh", action="store_true", help="forget what the peers said before")
     parser.add_argument("--no-history", dest="history", action="store_false")
     options = parser.parse_args()
