@@ -10,6 +10,10 @@ from statistics import median
 
 from tests.benchmarks.peer_score import FAMILIES, Score, claims
 
+LOSS = set(FAMILIES) - {
+    "throughput_degradation", "eval_time_spike", "crashed", "restarts", "mfu_wrong_peak",
+}  # fmt: skip
+
 # From here on the page is written by hand, and kept.
 BY_HAND = "## Where they are better"
 ABOUT = """\
@@ -112,6 +116,8 @@ def overview(versions: Mapping[str, str], scores: Mapping[str, Score]) -> str:
         [f"**faults caught, of {columns[0].total('cases', everything)}**",
          *(f"**{s.total('caught', everything)}** ({s.total('named', everything)})"
            for s in columns)],
+        [f"of these about the loss, of {columns[0].total('cases', LOSS)}",
+         *(f"{s.total('caught', LOSS)} ({s.total('named', LOSS)})" for s in columns)],
         ["seconds, all logs", *(f"{sum(s.seconds):.0f}" for s in columns)],
         ["seconds, median log", *(f"{median(s.seconds):.2f}" for s in columns)],
         ["CPU seconds, all logs", *(f"{sum(s.cpu_s):.0f}" for s in columns)],
