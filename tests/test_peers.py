@@ -130,7 +130,7 @@ def test_the_page_keeps_what_was_written_by_hand():
     facts = Facts("2026-01-01", 4, 0, 0, 3, 2, 60.0, {"trainproof": "no such version"},
                   {"gptdiag": "0.1.0", "losslint": "0.4.1"})  # fmt: skip
     text = page(facts, sheets, "## Where they are better\n\nNotes.\n")
-    assert "| **healthy logs with a false alarm** | **1** | **0** |" in text
+    assert "| **healthy logs with a false alarm** | **1** of 2 | **0** of 0 |" in text
     assert "| overfitting | 1 | 1 (1) | 0 (0) |" in text
     assert "trainproof could not be installed: no such version" in text
     assert text.endswith("Notes.\n")

@@ -42,6 +42,8 @@ peers in a virtual environment of theirs with the versions pinned.
   label of the log explains it (planned slowdown, long evaluations, single hard batches, resume).
 - A fault counts as caught if the tool raises an alarm of its family, wherever in the log. In
   brackets: named at any severity, since what one tool calls a warning another calls a note.
+- Seconds are those of the answer that counts, with the start of the process and without the
+  conversion. They grow with whatever else the machine does; CPU seconds hardly.
 - Left out: {doubtful} logs whose label is doubtful (counted apart below) and {copies} that is a
   copy of another. Faults that no peer looks for (large gap, low MFU, jitter, ...) are not scored.
 """
@@ -111,7 +113,8 @@ def overview(versions: Mapping[str, str], scores: Mapping[str, Score]) -> str:
         ["out of time", *(s.status.get("timeout", 0) for s in columns)],
         ["crashed", *(s.status.get("crashed", 0) for s in columns)],
         [f"healthy logs read, of {columns[0].healthy}", *(s.healthy_read for s in columns)],
-        ["**healthy logs with a false alarm**", *(f"**{len(s.alarms)}**" for s in columns)],
+        ["**healthy logs with a false alarm**",
+         *(f"**{len(s.alarms)}** of {s.healthy_read}" for s in columns)],
         ["healthy logs with explained alarms only", *(s.explained for s in columns)],
         [f"**faults caught, of {columns[0].total('cases', everything)}**",
          *(f"**{s.total('caught', everything)}** ({s.total('named', everything)})"
