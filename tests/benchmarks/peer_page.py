@@ -44,8 +44,8 @@ peers in a virtual environment of theirs with the versions pinned.
   brackets: named at any severity, since what one tool calls a warning another calls a note.
 - Seconds are those of the answer that counts, with the start of the process and without the
   conversion. They grow with whatever else the machine does; CPU seconds hardly.
-- Left out: {doubtful} logs whose label is doubtful (counted apart below) and {copies} that is a
-  copy of another. Faults that no peer looks for (large gap, low MFU, jitter, ...) are not scored.
+- Left out: {doubtful} logs whose label is doubtful (counted apart below) and {copies} that copies
+  another. Faults that no peer looks for (large gap, low MFU, jitter, ...) are not scored.
 """
 
 
