@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo train-demo test check fix docs golden bench score wheel clean
+.PHONY: help demo train-demo test check fix docs golden bench score peers wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,8 +64,11 @@ bench: $(VENV)/all  ## Measure speed and memory, append to the history
 score: $(VENV)/all  ## Score the detectors on the corpus beside this folder, append to the history
 	$(BIN)/python -m tests.benchmarks.score
 
+peers: $(VENV)/all  ## Run five other tools on the corpus too (about 12 minutes), write docs/peers.md
+	$(BIN)/python -m tests.benchmarks.peers --venv $(VENV)-peers
+
 wheel: $(VENV)/all  ## Build the wheel and try it in an empty folder
 	sh tests/try_wheel.sh $(BIN)/python
 
 clean:  ## Remove what was built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

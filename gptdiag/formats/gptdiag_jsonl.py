@@ -49,6 +49,10 @@ SAMPLES: dict[str, Record | str | None] = {
     '{"loss": 2.5}': "no record of this schema: it lacks v, kind or step",
 }
 
+_NUMBERS = {  # kind -> fields that hold numbers
+    kind: {f.name for f in schema.fields(kind).values() if f.type in ("number", "integer")}
+    for kind in schema.KINDS
+}
 _STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
 
 
@@ -103,7 +107,7 @@ def _records(line: Line, record: Mapping[str, Any]) -> Iterator[Record]:
     kind, step = record["kind"], record["step"]
     time_s = schema.decode_number(record.get("t_s"))
     if kind in ("step", "eval"):
-        yield Record(kind, line.no, step, _numbers(record, schema.fields(kind)), time_s)
+        yield Record(kind, line.no, step, _numbers(record), time_s)
     elif kind == "start":
         yield from _start(line, record, step)
     elif kind == "end":
@@ -115,11 +119,12 @@ def _records(line: Line, record: Mapping[str, Any]) -> Iterator[Record]:
         yield event(line, kind, text, step)
 
 
-def _numbers(record: Mapping[str, Any], known: Mapping[str, schema.Field]) -> dict[str, float]:
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
     values: dict[str, float] = {}
-    for name, field in known.items():
-        if field.type in ("number", "integer") and name in record:
-            number = schema.decode_number(record[name])
+    known = _NUMBERS[record["kind"]]
+    for name, raw in record.items():
+        if name in known:
+            number = raw if type(raw) is float else schema.decode_number(raw)
             if number is not None:
                 values[name] = number
     extra = record.get("extra")
