@@ -141,6 +141,9 @@ def recognise(text: SourceText) -> Format:
     """
     head = _sample(text.lines, range(len(text.lines)))
     tail = _sample(text.lines, range(len(text.lines) - 1, -1, -1))[::-1]
+    sure = [f for f in formats().values() if f.sniff(head, tail) == 1]
+    if len(sure) == 1:  # lines that carry a schema's own name need no second look
+        return sure[0]
     lines = [line.text for line in (*head, *tail)]
     foreign, pattern = _foreign(lines)
     if foreign:  # what remains must be clear by itself

@@ -21,9 +21,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from gptdiag import schema
 from gptdiag.formats._console import event
-from gptdiag.record import Line, Problem, Record, Value, problem
+from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
 NAME = "gptdiag_jsonl"
 TITLE = "gptdiag's own JSONL"
@@ -53,6 +55,7 @@ _NUMBERS = {  # kind -> fields that hold numbers
     kind: {f.name for f in schema.fields(kind).values() if f.type in ("number", "integer")}
     for kind in schema.KINDS
 }
+FEWEST_TOGETHER = 32  # step records in a row; fewer are passed on one by one
 _STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
 
 
@@ -71,8 +74,39 @@ def _record(text: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "v" in record and "kind" in record else None
 
 
-def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
-    """Yield the records of each line; what is no record of this schema is a problem."""
+def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+    """Yield the records of each line; what is no record of this schema is a problem.
+
+    Step records that follow each other with the same fields are yielded together.
+    """
+    together: list[Record] = []
+    for item in _each(lines):
+        step = item if isinstance(item, Record) and item.kind == "step" else None
+        if together and (step is None or together[0].values.keys() != step.values.keys()):
+            yield from _joined(together)
+            together = []
+        if step is None:
+            yield item
+        else:
+            together.append(step)
+    yield from _joined(together)
+
+
+def _joined(records: list[Record]) -> Iterator[Record | Rows]:
+    """Yield step records with the same fields as rows of one table, few of them as they are."""
+    if len(records) < FEWEST_TOGETHER or any(r.time_s is None for r in records):
+        yield from records
+        return
+    names = list(records[0].values)
+    table = np.array(
+        [[*map(r.values.__getitem__, names), r.time_s] for r in records], dtype=np.float64
+    )
+    line = np.array([r.line for r in records], dtype=np.int64)
+    step = np.array([r.step for r in records], dtype=np.int64)
+    yield Rows(line, step, dict(zip((*names, "time_s"), table.T.copy(), strict=True)))
+
+
+def _each(lines: Iterable[Line]) -> Iterator[Record | Problem]:
     for line in lines:
         text = line.text.strip()
         if not text:
