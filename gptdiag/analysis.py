@@ -27,6 +27,8 @@ NEEDS = {
     "steps.data_ms": "waiting times for data",
     "steps.mem_bytes": "memory readings",
     "steps.time_s": "clock of its own",
+    "steps.rank_min_ms": "times of the single ranks",
+    "steps.rank_max_ms": "times of the single ranks",
     "evals.val_loss": "validation losses",
     "evals.train_loss": "training losses of evaluations",
 }

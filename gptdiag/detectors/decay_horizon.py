@@ -1,8 +1,8 @@
 """The learning-rate schedule does not fit the length of the run.
 
 What it finds:
-    A decay that ends long after the run, or long before it; a warm-up that takes most of the run; a
-    rate that is zero for many steps.
+    A decay that ends long after the run, or long before it; a warm-up that takes most of the run,
+    or none; a rate that is zero for many steps.
 
 Why it matters:
     The last decay is worth 0.05 to 0.15 nats, more than most other settings. A run cut out of the
@@ -12,7 +12,8 @@ How it decides:
     From the settings in the log, by the trainer's own formula. A warning when the planned last step
     still has more than half of the peak rate although the schedule should decay, when warm-up takes
     more than half of the steps, or when a fifth of the steps run below a hundredth of the peak; a
-    note when a third of the steps run at the floor.
+    note when a third of the steps run at the floor, or when AdamW starts a new model at a third of
+    the usual rate or more without warm-up.
 
 Example:
     max_iters = 2000
@@ -36,6 +37,9 @@ from dataclasses import dataclass, replace
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.instability import usual_rate
+from gptdiag.measures.learning import starts_new
+from gptdiag.measures.model import model_of
 from gptdiag.measures.schedule import cosine
 from gptdiag.registry import detector
 from gptdiag.remedies import change
@@ -52,6 +56,7 @@ class Options:
     dead: float = 0.01  # share of the peak rate; below it a step teaches next to nothing
     dead_share: float = 0.2  # share of the steps below that
     floor_share: float = 1 / 3  # share of the steps at the schedule's end value
+    bold: float = 1 / 3  # of the usual rate; from there on a new model needs a warm-up
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if steps < 1 or peak <= 0:
         raise NotEnough("the schedule has no steps, or its rate is zero")
     plan = _Plan(int(steps), peak, floor, warmup, end)
-    for rule in (_never_decays, _long_warmup, _ends_early):
+    for rule in (_never_decays, _long_warmup, _ends_early, _no_warmup):
         found = rule(run, plan, options)
         if found is not None:
             return found
@@ -156,6 +161,31 @@ def _ends_early(run: Run, plan: _Plan, options: Options) -> Finding | None:
         max(dead, idle),
     )
     return found if useless else replace(found, severity="note")
+
+
+def _no_warmup(run: Run, plan: _Plan, options: Options) -> Finding | None:
+    parameters = model_of(run).parameters
+    adam = str(run.setting("optimizer") or "adamw").lower() in ("adamw", "adam")
+    if plan.warmup > 0 or not adam or not starts_new(run) or not parameters:
+        return None
+    if plan.peak < options.bold * usual_rate(parameters):
+        return None
+    steps = min(max(10, round(plan.steps / 20)), 2000)
+    found = _finding(
+        run,
+        f"The first step has the full rate of {plan.peak:.2g}, without warm-up; AdamW does not "
+        f"know the size of the gradients yet and takes its first {min(steps, 100)} steps too far.",
+        "no warm-up",
+        "warmup_iters is 0",
+        Remedy(
+            "Warm up for a twentieth of the run",
+            "AdamW's running averages settle within some tens of steps",
+            change(run, warmup_iters=steps),
+            verify="the gradient norm falls smoothly from the first steps on",
+        ),
+        0.0,
+    )
+    return replace(found, severity="note", confidence="medium")
 
 
 def _finding(

@@ -76,6 +76,7 @@ class Recipe:
     hidden: float = 0.0  # share of the time between two logged lines that the step time leaves out
     memory_growth: float = 0.0  # relative, at the end
     skip_from: int | None = None  # every other update is skipped and the loss scale halved
+    straggler: float = 0.0  # by which rank 3 is slower than the others, relative
     resume_at: int | None = None  # a new process begins here and repeats the last 50 steps
     resume_jump: float = 0.0  # nats the loss is higher afterwards
     crash: str = ""  # last line of a traceback at the end
@@ -114,6 +115,7 @@ FAULTS: dict[str, Recipe] = {
     "GD306": Recipe(structured=True, planned_steps=20_000, config={"silent_ms": 3.6e6}),
     "GD307": Recipe(structured=True, data_ms=14.0),
     "GD308": Recipe(structured=True, hidden=0.4),
+    "GD309": Recipe(structured=True, straggler=0.2),
     "GD401": Recipe(structured=True, config={"gpu": "NVIDIA A100-SXM4-80GB"}, step_ms=330.0),
     "GD402": Recipe(printed_mfu=150.0),
     "GD403": Recipe(eval_ms=4400.0),

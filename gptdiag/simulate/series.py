@@ -34,6 +34,7 @@ class Step(NamedTuple):
     grad_norm: float
     memory: float  # bytes
     loss_scale: float | None
+    rank_ms: tuple[float, float] | None  # of the fastest and of the slowest rank
     tokens: int
 
 
@@ -76,6 +77,9 @@ def process(
             grad_norm=recipe.grad_norm * (1 + 0.15 * np.sin(step * 1.7)),
             memory=recipe.memory * (1 + recipe.memory_growth * step / recipe.steps),
             loss_scale=scale,
+            rank_ms=(0.8 * plain, 0.8 * plain * (1 + recipe.straggler))
+            if recipe.straggler
+            else None,
             tokens=(step + 1) * TOKENS_PER_STEP,
         )
 

@@ -121,6 +121,8 @@ def _records(row: Step, clock_s: float, run_step: int) -> list[str]:
     shared = ("loss", "lr", "grad_norm", "wall_ms", "data_ms", "eval_ms", "save_ms", "tokens")
     values: dict[str, object] = {n: getattr(row, n) for n in (*shared, "loss_scale")}
     values["step_ms"] = row.wall_ms - row.data_ms - (row.eval_ms or 0.0) - (row.save_ms or 0.0)
+    if row.rank_ms:
+        values |= {"rank_min_ms": row.rank_ms[0], "rank_max_ms": row.rank_ms[1], "slowest_rank": 3}
     values["mem_bytes"] = int(row.memory)
     lines = [_line("step", *at, values)]
     if row.save_ms is not None:

@@ -56,6 +56,7 @@ SWEEPS: dict[str, Strengths] = {
     "GD306": (("an hour", {}),),
     "GD307": (("15 %", {"data_ms": 5.0}), ("42 %", {})),
     "GD308": (("30 % hidden", {"hidden": 0.3}), ("40 % hidden", {})),
+    "GD309": (("10 %", {"straggler": 0.1}), ("20 %", {})),
     "GD401": (("1 % of the peak", {}),),
     "GD402": (("105 %", {"printed_mfu": 105.0}), ("150 %", {})),
     "GD403": (("130 steps", {}),),
