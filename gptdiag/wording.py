@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from gptdiag.run import Floats
+from gptdiag.stats.forecast import Forecast
 from gptdiag.stats.robust import print_quantum
 
 
@@ -97,6 +98,18 @@ def large(number: float) -> str:
         if abs(number) >= limit:
             return significant(number / (1e3 if unit == " k" else limit)) + unit
     return count(number)
+
+
+def nats_lower(gain: Forecast | None) -> str:
+    """Return by how much a loss is expected to fall, empty where that is not known.
+
+    >>> nats_lower(Forecast(100, 0.052, 0.021, 0.08)), nats_lower(None)
+    ('about 0.05 nats lower (0.02 to 0.08)', '')
+    """
+    if gain is None:
+        return ""
+    low, high = significant(gain.low, 1), significant(gain.high, 1)
+    return f"about {significant(gain.value, 1)} nats lower ({low} to {high})"
 
 
 def perplexity(nats: float) -> str:

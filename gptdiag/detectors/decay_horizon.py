@@ -40,11 +40,12 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.instability import usual_rate
 from gptdiag.measures.learning import starts_new
 from gptdiag.measures.model import model_of
+from gptdiag.measures.prospect import decay_gain
 from gptdiag.measures.schedule import cosine
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
-from gptdiag.wording import count, percent
+from gptdiag.wording import count, nats_lower, percent
 
 SAMPLES = 1000  # points of the schedule that are looked at
 
@@ -108,7 +109,8 @@ def _never_decays(run: Run, plan: _Plan, options: Options) -> Finding | None:
             "Let the decay end with the run",
             "the last decay is what brings the loss down at the end",
             change(run, lr_decay_iters=plan.steps),
-            expected="0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters",
+            expected=nats_lower(decay_gain(run, plan.steps))
+            or "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters",
             verify="the rate at the last step is min_lr",
         ),
         last / plan.peak,

@@ -88,13 +88,13 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
                 {"non_finite": Quantity(float(bad.sum()))},
             ),
         ),
-        causes=_causes(run, step),
+        causes=_causes(run, step, lasting),
         remedies=_remedies(run, saved[-1].line if saved else None),
         data={"first_step": step, "lasting": lasting},
     )
 
 
-def _causes(run: Run, step: int) -> tuple[Cause, ...]:
+def _causes(run: Run, step: int, lasting: bool) -> tuple[Cause, ...]:
     skipped, half = faster_since_nan(run), run.setting("dtype") == "float16"
     climb = "; ".join(fact for fact in (norm_climb(run, step), loss_climb(run, step)) if fact)
     fact, high = rate_fact(run, step)
@@ -117,16 +117,21 @@ def _causes(run: Run, step: int) -> tuple[Cause, ...]:
         Cause(
             "the training became unstable: the learning rate is too high",
             f"{climb}; {fact}" if climb else f"no climb shows before it; {fact}",
-            "likely" if climb or high else "unlikely" if high is False else "possible",
+            "likely"
+            if climb or high
+            else "unlikely"
+            if high is False or not lasting
+            else "possible",
         )
     )
     if not climb:
         causes.append(
             Cause(
                 "one bad batch, or an overflow in a single operation",
-                "no climb shows in what is logged before it; the same batch from the last "
-                "checkpoint, with anomaly detection on, would decide",
-                "possible",
+                "no climb shows in what is logged before it"
+                + ("" if lasting else ", and the next loss is finite: the weights are sound")
+                + "; the same batch again, with anomaly detection on, would decide",
+                "possible" if lasting else "likely",
             )
         )
     return ranked(causes)

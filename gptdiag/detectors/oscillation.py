@@ -38,7 +38,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.instability import rate_fact
 from gptdiag.measures.noise import batch_noise
 from gptdiag.registry import detector
 from gptdiag.remedies import change, round_down
@@ -83,6 +84,26 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     return _finding(run, int(at), correlation, swing, level, (int(step[0]), int(step[-1])))
 
 
+def _causes(run: Run, last: int) -> tuple[Cause, ...]:
+    fact, high = rate_fact(run, last)
+    known = run.number("learning_rate") is not None
+    return ranked(
+        (
+            Cause(
+                "the learning rate is too high: each update undoes part of the last",
+                fact,
+                "likely" if high or not known else "possible",
+            ),
+            Cause(
+                "the batches alternate between two kinds of text",
+                "the same steps high in a second run with the same data would decide"
+                + ("; the rate is no more than usual" if known and not high else ""),
+                "likely" if known and not high else "possible",
+            ),
+        )
+    )
+
+
 def _correlation(x: Floats, y: Floats) -> float:
     x, y = x - x.mean(), y - y.mean()
     size = float(np.sqrt(np.sum(x * x) * np.sum(y * y)))
@@ -116,17 +137,7 @@ def _finding(
                 },
             ),
         ),
-        causes=(
-            Cause(
-                "the learning rate is too high: each update undoes part of the last",
-                f"it is {rate:g}" if rate else "the rate is not in the log",
-                "likely",
-            ),
-            Cause(
-                "the batches alternate between two kinds of text",
-                "the same steps high in a second run with the same data would decide",
-            ),
-        ),
+        causes=_causes(run, span[1]),
         remedies=(
             Remedy(
                 "Lower the learning rate to a third",

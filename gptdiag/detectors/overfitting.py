@@ -166,8 +166,8 @@ def _causes(run: Run, curve: Curve) -> tuple[Cause, ...]:
                 "likely",
             )
         )
-    causes.append(_other_text(curve, bool(causes)))
-    return ranked(causes)
+    other = _other_text(curve, bool(causes))
+    return ranked([other, *causes] if curve.best == 0 else [*causes, other])
 
 
 def _other_text(curve: Curve, explained: bool) -> Cause:
@@ -176,6 +176,9 @@ def _other_text(curve: Curve, explained: bool) -> Cause:
     The earliest evaluation after the first tells it, before anything can be known by heart.
     """
     what = "the validation text differs from the training text"
+    if curve.step[0] == 0 and curve.best == 0:
+        fact = "the validation loss never fell below that of the new model"
+        return Cause(what + ", or is tokenised differently", fact, "likely")
     early = 1 if curve.step[0] == 0 and len(curve) > 2 else 0
     gap = float(curve.val[early] - curve.train[early])
     if isnan(gap) or early == curve.best:

@@ -48,9 +48,8 @@ from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
-from gptdiag.stats.forecast import Forecast
 from gptdiag.stats.trend import Fall, fall
-from gptdiag.wording import count, digits_of, loss, percent, plural, significant
+from gptdiag.wording import count, digits_of, loss, nats_lower, percent, plural, significant
 
 BLOCKS = 60  # training losses are compared as medians of this many stretches
 FEWEST_BLOCKS = 12  # of them that a plateau must hold
@@ -265,14 +264,6 @@ def _causes(run: Run, series: Levels, first: int) -> tuple[Cause, ...]:
     return tuple(causes)
 
 
-def _released(gain: Forecast | None) -> str:
-    """Return what a decay is expected to give, empty where that is not known."""
-    if gain is None:
-        return ""
-    low, high = significant(gain.low, 1), significant(gain.high, 1)
-    return f"about {significant(gain.value, 1)} nats lower ({low} to {high})"
-
-
 def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
     begin, end = int(series.step[first]), int(series.step[-1])
     rate = rate_at(run, end)
@@ -299,7 +290,7 @@ def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
                 change(run, decay_lr=True, lr_decay_iters=to, max_iters=to)
                 if run.setting("decay_lr") is False
                 else change(run, lr_decay_iters=to, max_iters=to),
-                expected=_released(decay_gain(run, end)),
+                expected=nats_lower(decay_gain(run, end)),
             )
         )
     found.append(

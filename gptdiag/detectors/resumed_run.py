@@ -34,16 +34,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.registry import detector
 from gptdiag.run import Run, Segment
 from gptdiag.stats.noise import median_shift
 from gptdiag.stats.robust import noise_scale
-from gptdiag.wording import at_steps, count, loss, plural
+from gptdiag.wording import at_steps, count, loss, percent, plural
 
 MOST = 50  # process starts that are compared; a log of more is damaged
 COMPARED = 20  # logged losses on each side of a resume
 FEWEST = 5
+MUCH = 0.25  # of the progress; no lost optimizer state costs that much
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _finding(run: Run, resumed: list[Segment], worst: _Jump | None, jumped: bool
                 {"resumes": Quantity(len(resumed)), "steps_run_again": Quantity(again)},
             ),
         ),
-        causes=_causes(shown, jumped),
+        causes=_causes(run, shown, worst if jumped else None),
         remedies=(
             Remedy(
                 "Check what the resume restores",
@@ -137,11 +138,20 @@ def _finding(run: Run, resumed: list[Segment], worst: _Jump | None, jumped: bool
     )
 
 
-def _causes(segment: Segment, jumped: bool) -> tuple[Cause, ...]:
-    seen = Cause("a process started again", segment.why, "likely")
-    if not jumped:
-        return (seen,)
-    return (
-        Cause("the optimizer's state or the learning rate was not restored", segment.why),
-        Cause("training went on with other data", "the loss on the old data would decide"),
+def _causes(run: Run, segment: Segment, jump: _Jump | None) -> tuple[Cause, ...]:
+    if jump is None:
+        return (Cause("a process started again", segment.why, "likely"),)
+    before = run.steps["loss"][(run.steps.step < segment.first_step) & run.steps.has("loss")]
+    progress = float(np.nanmax(before) - np.nanmin(before)) if len(before) else 0.0
+    lost = jump.amount / progress if progress > 0 else 0.0
+    return ranked(
+        (
+            Cause(
+                "not all weights were restored, or not into this model",
+                f"the jump undoes {percent(lost)} of the progress made before",
+                "likely" if lost > MUCH else "unlikely",
+            ),
+            Cause("the optimizer's state or the learning rate was not restored", segment.why),
+            Cause("training went on with other data", "the loss on the old data would decide"),
+        )
     )

@@ -1,11 +1,12 @@
-"""Score the detectors on the labelled real logs beside the project.
+"""Score the detectors on labelled real logs beside the project, and on our own runs with faults.
 
     python -m tests.benchmarks.score [--no-history]
 
 Prints per detector how many labelled files it finds (recall), which it misses, and which findings
-at warning or above the labels do not mention. A label says what a careful reader would say of the
-whole file; it can be wrong, so each disagreement is looked at by hand and explained in
-tests/benchmarks/disagreements.md.
+at warning or above the labels do not mention; the same for the runs of tests/faults, whose faults
+are known; and the recall on made-up runs that `python -m tests.benchmarks.sweeps` measured last.
+A label says what a careful reader would say of the whole file; it can be wrong, so each
+disagreement is looked at by hand and explained in tests/benchmarks/disagreements.md.
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ EXPECTED: dict[str, tuple[set[str], set[str]]] = {
     "GD101": ({"nan", "eval_nan"}, {"grad_norm_nan"}),
     "GD102": ({"divergence"}, {"not_learning", "loss_spike_recovered"}),
     "GD103": ({"loss_spike_recovered"}, {"single_batch_spikes", "divergence"}),
+    "GD104": ({"not_learning"}, {"divergence"}),
     "GD106": ({"plateau"}, {"not_learning", "nearly_converged"}),
     "GD108": ({"underfit_truncated"}, set()),
     "GD201": ({"overfitting"}, {"overfitting_onset"}),
     "GD202": ({"large_gap"}, {"mild_gap", "overfitting"}),
     "GD203": ({"val_below_train"}, set()),
+    "GD204": ({"suspicious_low_loss"}, set()),
+    "GD206": ({"noisy_eval"}, set()),
     "GD301": ({"eval_time_spike"}, set()),
     "GD304": (set(), {"time_jitter"}),
     "GD305": ({"throughput_degradation"},
               {"throughput_degradation_mild", "throughput_shift", "time_jitter"}),
+    "GD406": ({"loss_scale_skips"}, {"nan"}),
     "GD402": ({"mfu_wrong_peak"}, set()),
     "GD902": ({"resumed_log", "resume_discontinuity"}, {"restart_with_overlap"}),
     "GD903": ({"concatenated_runs"}, {"step_resets_to_start"}),
