@@ -24,6 +24,7 @@ from gptdiag.registry import (
     option_docs,
     sections,
 )
+from tests.benchmarks.history import last
 from tests.corpus_files import ROOT
 
 DEMO = (
@@ -49,6 +50,7 @@ def detector_page(detector: Detector) -> str:
         body = detector.section(heading)
         lines.append(f"## {heading}\n")
         lines.append(f"```\n{body}\n```\n" if heading == "Example" else f"{body}\n")
+    lines += measured(detector)
     rows = option_docs(detector.options)
     if rows:
         lines.append("## Options\n\n| option | default | meaning |\n| --- | --- | --- |")
@@ -57,11 +59,39 @@ def detector_page(detector: Detector) -> str:
     return "\n".join(lines)
 
 
+def measured(detector: Detector) -> list[str]:
+    """Return what the benchmarks measured last of a detector, from their history."""
+    scored = last("score").get("detectors", {}).get(detector.code)
+    made = last("sweeps")
+    sweep = made.get("detectors", {}).get(detector.code)
+    rows = []
+    for key, what in (("real", "labelled logs of other people"), ("own", "our own runs")):
+        if scored:
+            entry = scored[key]
+            share = f"{entry['found']} of {entry['cases']}" if entry["cases"] else "no case"
+            rows.append(f"| {what} | {share} | {entry['accused']} |")
+    if sweep:
+        rows += [
+            f"| {made['runs']} made-up runs, {label} | {share:.0%} | |"
+            for label, share in sweep["recall"].items()
+        ]
+        rows.append(f"| {made['healthy']} healthy made-up runs | | {sweep['false_alarms']} |")
+    if not rows:
+        return []
+    return [
+        "## Measured\n",
+        "| on | found | unexplained warnings |\n| --- | --- | --- |",
+        *rows,
+        "\nBy `python -m tests.benchmarks.score` and `sweeps`; each disagreement with a label is "
+        "explained in [disagreements.md](../../tests/benchmarks/disagreements.md).\n",
+    ]
+
+
 def detector_table(folder: str) -> str:
     """Return the table of all detectors with links into the folder of their pages."""
-    rows = ["| code | name | usually | finds |", "| --- | --- | --- | --- |"]
+    rows = ["| code | name | usually | state | finds |", "| --- | --- | --- | --- | --- |"]
     rows += [
-        f"| [{d.code}]({folder}{d.code}.md) | {d.name} | {d.severity} | {d.title} |"
+        f"| [{d.code}]({folder}{d.code}.md) | {d.name} | {d.severity} | {d.state} | {d.title} |"
         for d in detectors().values()
     ]
     return "\n".join(rows)

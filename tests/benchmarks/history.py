@@ -33,3 +33,10 @@ def _commit() -> str:
         cwd=Path(__file__).parent,
     )  # fmt: skip
     return done.stdout.strip() or "unknown"
+
+
+def last(kind: str) -> dict[str, Any]:
+    """Return the newest result of that kind, an empty one if there is none."""
+    lines = HISTORY.read_text(encoding="utf-8").splitlines() if HISTORY.exists() else []
+    entries = (json.loads(line) for line in reversed(lines))
+    return next((entry for entry in entries if entry["kind"] == kind), {})

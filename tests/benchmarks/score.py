@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from gptdiag.analysis import Analysis
 from gptdiag.api import analyze
 from gptdiag.errors import InputError
-from tests.benchmarks.history import append
+from gptdiag.registry import detectors
+from tests.benchmarks.history import append, last
 from tests.corpus_files import CORPUS, labels
+from tests.faults.faults import faults, healthy, log_of, needs_gpu
 
 # Labels that a detector must find, and labels that explain a finding of it without demanding one.
 EXPECTED: dict[str, tuple[set[str], set[str]]] = {
@@ -60,14 +62,19 @@ def score(folder: str = "nanogpt") -> tuple[dict[str, Score], dict[str, str]]:
     """Return the scores per detector, and the files that could not be read with the reason."""
     scores: dict[str, Score] = defaultdict(Score)
     unread: dict[str, str] = {}
+    seen: set[int] = set()
     for row in labels():
         own = row["format"] == folder or row["file"].startswith("wandb/nanogpt_") or (
             row["format"] == "build_nanogpt"
         )  # fmt: skip
         if not own:
             continue
+        content = hash((CORPUS / row["file"]).read_bytes())
+        if content in seen:  # one run is in the folder twice
+            continue
+        seen.add(content)
         try:
-            analysis = analyze(CORPUS / row["file"])
+            analysis = analyze(CORPUS / row["file"], preview=True)
         except InputError as error:
             if row["format"] == folder:
                 unread[row["file"]] = str(error)
@@ -94,30 +101,74 @@ def _add(scores: dict[str, Score], name: str, said: set[str], analysis: Analysis
         scores[code]  # detectors without a label of their own are listed as well
 
 
+def score_own() -> tuple[dict[str, Score], list[str]]:
+    """Return the scores on our own runs with faults, and those whose cause is not ranked first.
+
+    A fault counts for the detector that fits it best; a sound twin accuses whoever warns on it.
+    """
+    scores: dict[str, Score] = defaultdict(Score)
+    wrong = []
+    for fault in faults():
+        if needs_gpu(fault.twin):
+            continue
+        found = {f.code: f for f in analyze(log_of(fault.name), preview=True).findings}
+        hit = next((code for code in fault.codes if code in found), None)
+        entry = scores[hit or fault.codes[0]]
+        entry.cases += 1
+        entry.found += hit is not None
+        if hit is None:
+            entry.missed.append(fault.name)
+        elif fault.cause not in found[hit].causes[0].what:
+            wrong.append(f"{fault.name}: {found[hit].causes[0].what}")
+    for name in healthy():
+        if not needs_gpu(name):
+            for finding in analyze(log_of(name), preview=True).findings:
+                if finding.severity != "note":
+                    scores[finding.code].unlabelled.append(name)
+    return dict(scores), wrong
+
+
 def main() -> int:
-    """Print the table and append it to the history."""
-    if not CORPUS.is_dir():
-        print(f"no corpus at {CORPUS}")
-        return 0
-    scores, unread = score()
-    print(f"{'code':<7}{'cases':>6}{'found':>6}{'recall':>8}{'unlabelled':>12}")
-    for code, entry in sorted(scores.items()):
-        recall = f"{entry.found / entry.cases:.2f}" if entry.cases else "-"
-        print(f"{code:<7}{entry.cases:>6}{entry.found:>6}{recall:>8}{len(entry.unlabelled):>12}")
-    for code, entry in sorted(scores.items()):
-        for name in entry.missed:
-            print(f"{code} missed      {name}")
-        for name in entry.unlabelled:
-            print(f"{code} unlabelled  {name}")
+    """Print the tables and append them to the history."""
+    real, unread = score() if CORPUS.is_dir() else ({}, {})
+    own, wrong = score_own()
+    made = last("sweeps").get("detectors", {})
+    print(f"{'':<33}{'state':<9}{'real logs':>11}{'accused':>9}{'own runs':>10}{'accused':>9}"
+          f"{'made up':>10}{'accused':>9}")  # fmt: skip
+    rows = {}
+    for code, detector in detectors().items():
+        rows[code] = row = {
+            "real": _entry(real.get(code, Score())),
+            "own": _entry(own.get(code, Score())),
+        }
+        sweep = made.get(code, {"recall": {}, "false_alarms": 0})
+        lowest = min(sweep["recall"].values(), default=None)
+        print(f"{code} {detector.name:<26} {detector.state:<9}"
+              + "".join(f"{_share(row[k]):>11}{row[k]['accused']:>8} " for k in row)
+              + f"{'-' if lowest is None else f'{lowest:.2f}':>8}{sweep['false_alarms']:>9}")  # fmt: skip
+    for where, scores in (("real", real), ("own", own)):
+        for code, entry in sorted(scores.items()):
+            for what, names in (("missed", entry.missed), ("unlabelled", entry.unlabelled)):
+                for name in names:
+                    print(f"{where} {code} {what:<10} {name}")
+    cases = sum(e.cases for e in own.values())
+    right = sum(e.found for e in own.values()) - len(wrong)
+    print(f"right cause first in {right} of {cases} own runs with a fault")
+    for line in wrong:
+        print(f"  other cause first  {line}")
     for name, why in unread.items():
         print(f"unread {name}: {why}")
     if "--no-history" not in sys.argv[1:]:
-        table = {
-            code: {"cases": e.cases, "found": e.found, "unlabelled_warnings": len(e.unlabelled)}
-            for code, e in sorted(scores.items())
-        }
-        append("score", {"unread": len(unread), "detectors": table})
+        append("score", {"unread": len(unread), "right_causes": [right, cases], "detectors": rows})
     return 0
+
+
+def _entry(score: Score) -> dict[str, int]:
+    return {"cases": score.cases, "found": score.found, "accused": len(score.unlabelled)}
+
+
+def _share(entry: dict[str, int]) -> str:
+    return f"{entry['found']}/{entry['cases']}" if entry["cases"] else "-"
 
 
 if __name__ == "__main__":
