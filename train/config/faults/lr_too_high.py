@@ -1,7 +1,7 @@
-# The learning rate is thirty times too high: the loss falls during the warm-up, then climbs.
+# The learning rate is sixty times too high: the loss falls during the warm-up, then climbs.
 # Twin: healthy_chars. Found by: GD102. From step: 100.
 # Run: gptdiag train config/faults/healthy_chars.py config/faults/lr_too_high.py
 
 out_dir = "out-lr_too_high"
-learning_rate = 0.1
-warmup_iters = 150
+learning_rate = 0.2
+warmup_iters = 200

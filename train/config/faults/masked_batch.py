@@ -1,4 +1,4 @@
-# One batch has no target left: its loss is 0 / 0, and so is everything after it.
+# One batch has no target left: its loss is 0 / 0, once.
 # Twin: healthy_chars. Found by: GD101. From step: 180.
 # Run: gptdiag train config/faults/healthy_chars.py config/faults/masked_batch.py
 
