@@ -110,7 +110,7 @@ def take_turns(parts: Parts) -> None:
 
 
 def masked_batch(parts: Parts) -> None:
-    """One batch has no target left: its mean loss is zero divided by zero, and it teaches nothing."""
+    """One batch has no target left: its mean loss is zero divided by zero."""
 
     def mask(step: int, tokens: torch.Tensor, targets: torch.Tensor) -> tuple:
         return tokens, torch.full_like(targets, -1) if step == 180 else targets
@@ -153,11 +153,8 @@ def frozen_parameters(parts: Parts) -> None:
 
 
 def half_loaded(parts: Parts) -> None:
-    """The resume finds no weights for the last block and leaves it as drawn: names had changed."""
-    draw = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for p in parts.model.transformer.h[-1].parameters():
-            p.copy_(0.02 * torch.randn(p.shape, generator=draw) if p.dim() > 1 else torch.ones(()))
+    """The resume finds no weights for embedding and head, which share them under another name."""
+    nn.init.normal_(parts.model.lm_head.weight, std=0.02)
 
 
 # Time and memory

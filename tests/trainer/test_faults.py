@@ -99,5 +99,5 @@ def test_hook_before_the_forward_pass_counts_training_steps(data_dir: Path) -> N
     more = ("--max_iters=185", "--lr_decay_iters=185")
     masked = losses(few_steps("masked_batch", *more))
     assert [step for step, loss in masked.items() if np.isnan(loss)] == [180]
-    assert train("--fault=asked_to_stop", "--out_dir=stopped", *more) == 143
+    assert train("--fault=asked_to_stop", "--out_dir=stopped", *FEW, *more) == 143
     assert log_of("stopped").steps.step[-1] == 180

@@ -4,4 +4,4 @@
 
 out_dir = "out-lr_too_high"
 learning_rate = 0.2
-warmup_iters = 200
+warmup_iters = 300
