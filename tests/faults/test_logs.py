@@ -13,9 +13,12 @@ from tests.faults.faults import CONFIGS, LOGS, Fault, faults, healthy, log_of
 
 ALL = faults()
 LOUD = ("warning", "error")
-# Sound runs that the analyzer still complains about, and faults it does not find yet. Each is a
-# debt: the tests fail when one is paid, so that the line goes.
-NOT_YET: dict[str, str] = {}
+# Faults that the analyzer does not find yet. The test fails when one is found, so that its line goes.
+NOT_YET = {
+    "context_too_short": "the loss still falls by 0.03 nats in 100 steps, a tenth of the twin's",
+    "no_warmup": "no detector looks at a schedule that starts at its peak",
+    "shuffled_targets": "the log does not hold the entropy of single tokens, 3.40 nats, to compare",
+}
 
 with_log = pytest.mark.parametrize(
     "fault", [f for f in ALL if not f.needs_gpu], ids=lambda f: f.name
