@@ -181,12 +181,6 @@ def periodic_stalls(parts: Parts) -> None:
     before_forward(parts.model, lambda step, *_: time.sleep(0.16) if step % 45 == 44 else None)
 
 
-def slow_rank(parts: Parts) -> None:
-    """The second process takes 8 ms longer for each step; the others wait for it."""
-    if os.environ.get("RANK") == "1":
-        before_forward(parts.model, lambda *_: time.sleep(0.008))
-
-
 def memory_growth(parts: Parts) -> None:
     """The predictions of all steps are kept for a statistic that nobody asks for."""
     kept = []
@@ -213,7 +207,7 @@ DATA = {f.__name__: f for f in (
 )}  # fmt: skip
 RUN: dict[str, Callable] = {f.__name__: f for f in (
     targets_are_inputs, shuffled_targets, masked_batch, damaged_batches, default_init,
-    frozen_parameters, half_loaded, slow_data, slow_half_way, periodic_stalls, slow_rank,
+    frozen_parameters, half_loaded, slow_data, slow_half_way, periodic_stalls,
     memory_growth, asked_to_stop,
 )}  # fmt: skip
 RUN["two_shards"] = take_turns

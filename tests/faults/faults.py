@@ -21,17 +21,16 @@ class Fault(NamedTuple):
     codes: tuple[str, ...]  # of detectors that may find it, the most fitting one first
     step: int  # where it can first be seen
     resumed: bool  # a job stopped half-way, and a second one
-    processes: int
 
     @property
     def files(self) -> list[str]:
         """Return the config files to give to the trainer, in order."""
         return [f"config/faults/{name}.py" for name in (self.twin, self.name)]
 
-    @property
-    def needs_gpu(self) -> bool:
-        """Return whether the run cannot be made on a CPU; there is no log of it here."""
-        return 'device = "cuda"' in (CONFIGS / f"{self.twin}.py").read_text(encoding="utf-8")
+
+def needs_gpu(twin: str) -> bool:
+    """Return whether a sound run, and so its faults, needs a GPU; there are no logs of it here."""
+    return 'device = "cuda"' in (CONFIGS / f"{twin}.py").read_text(encoding="utf-8")
 
 
 def healthy() -> list[str]:
@@ -56,7 +55,6 @@ def read(name: str) -> Fault:
         codes=tuple(facts["Found by"].split(", ")),
         step=int(facts["From step"]),
         resumed="Resumed." in comments[1],
-        processes=int(facts.get("Processes", 1)),
     )
 
 

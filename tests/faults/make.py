@@ -17,13 +17,11 @@ import site
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from tests.corpus_files import ROOT
-from tests.faults.faults import CONFIGS, LOGS, faults, healthy
+from tests.faults.faults import CONFIGS, LOGS, faults, healthy, log_of, needs_gpu
 
 WORK = ROOT / "out-faults"  # ignored by git; data sets are prepared once
-TRAINER = ROOT / "train"
 
 
 def main(names: list[str]) -> int:
@@ -39,34 +37,31 @@ def main(names: list[str]) -> int:
     for name in names or [*healthy(), *known]:
         fault = known.get(name)
         files = fault.files if fault else [f"config/faults/{name}.py"]
-        if (fault and fault.needs_gpu) or name == "healthy_half":
+        if needs_gpu(fault.twin if fault else name):
             print(f"{name:24} needs a GPU, so it has no log here")
             continue
         begun = time.monotonic()
-        processes = 2 if "pair" in files[0] else 1
-        console = run(name, files, processes, resumed=bool(fault and fault.resumed))
+        console = run(name, files, resumed=bool(fault and fault.resumed))
         size = keep(name, console)
         print(f"{name:24} {time.monotonic() - begun:5.0f} s {size / 1000:6.0f} kB", flush=True)
     return 0
 
 
-def run(name: str, files: list[str], processes: int, resumed: bool) -> str:
+def run(name: str, files: list[str], resumed: bool) -> str:
     """Train one run in an empty folder and return what was on its console."""
     shutil.rmtree(WORK / f"out-{name}", ignore_errors=True)
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    command = [*(launch if processes > 1 else []), "train/train.py", *files]
+    command = ["train/train.py", *files]
     if not resumed:
         return python(*command)
     first = python(*command, "--fault=asked_to_stop")
     return first + python(*command, "--init_from=resume")
 
 
-def python(*arguments: str) -> str:
+def python(script: str, *arguments: str) -> str:
     """Run a script of the trainer inside WORK and return what was on its console."""
-    there = [str(ROOT / a) if a.startswith("train/") else a for a in arguments]
     done = subprocess.run(
-        [sys.executable, "-u", *there], cwd=WORK, check=False, encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [sys.executable, "-u", str(ROOT / script), *arguments], cwd=WORK, check=False,
+        encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     return without_own_paths(done.stdout)
@@ -81,12 +76,13 @@ def without_own_paths(text: str) -> str:
 
 def keep(name: str, console: str) -> int:
     """Write the logs of a run beside this file, compressed; return their size in bytes."""
-    logs = {f"{name}.log.gz": console.encode()}
-    for path in sorted((WORK / f"out-{name}").glob("run*.jsonl")):
-        logs[f"{name}{path.name.removeprefix('run')}.gz"] = path.read_bytes()
-    for file, data in logs.items():  # no time inside: the same log gives the same bytes
-        (Path(LOGS) / file).write_bytes(gzip.compress(data, 9, mtime=0))
-    return sum((LOGS / file).stat().st_size for file in logs)
+    jsonl = (WORK / f"out-{name}" / "run.jsonl").read_bytes()
+    size = 0
+    for file, data in ((log_of(name), jsonl), (LOGS / f"{name}.log.gz", console.encode())):
+        packed = gzip.compress(data, 9, mtime=0)  # no date inside: the same log, the same bytes
+        file.write_bytes(packed)
+        size += len(packed)
+    return size
 
 
 if __name__ == "__main__":
