@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -63,13 +64,13 @@ def test_slow_data_is_in_the_data_clock(data_dir: Path) -> None:
 
 
 def test_slow_steps_are_in_their_own_clock(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sleep, waits = time.sleep, []
+    waits: list[float] = []
 
     def noted_sleep(seconds: float) -> None:
         waits.append(seconds)
-        sleep(seconds)
+        time.sleep(seconds)
 
-    monkeypatch.setattr("faults.time.sleep", noted_sleep)
+    monkeypatch.setattr("faults.time", SimpleNamespace(sleep=noted_sleep))
     few_steps("slow_half_way", "--max_iters=230")
     assert waits == [0.003] * 31  # evaluations do not wait
     waits.clear()
