@@ -16,9 +16,7 @@ LOUD = ("warning", "error")
 # Faults that the analyzer does not find yet. The test fails when one is, so that its line goes.
 NOT_YET = {
     "context_too_short": "the loss still falls by 0.03 nats in 100 steps, a tenth of the twin's",
-    "lr_too_high": "GD102 measures noise where the loss climbs, and then wants a higher climb",
     "no_warmup": "no detector looks at a schedule that starts at its peak",
-    "shuffled_targets": "the log does not hold the entropy of single tokens, 3.40 nats, to compare",
 }
 
 WITH_LOG = [f for f in ALL if not needs_gpu(f.twin)]
