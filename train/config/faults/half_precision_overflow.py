@@ -1,4 +1,4 @@
-# float16 with weights too large for it: the scaler skips update after update.
+# float16 with weights too large for it: the scaler skips updates. Not tried yet.
 # Twin: healthy_half. Found by: GD406, GD101. From step: 0.
 # Run: gptdiag train config/faults/healthy_half.py config/faults/half_precision_overflow.py
 
