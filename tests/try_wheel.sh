@@ -23,6 +23,7 @@ import importlib.util, pathlib
 import gptdiag, gptdiag.trainer
 folder = pathlib.Path(gptdiag.trainer.__file__).parent
 assert (folder / "config" / "train_gpt2.py").exists() and (folder / "train.py").exists(), "the trainer's folder is not in the wheel"
+assert (folder / "config" / "faults" / "tiny_data.py").exists(), "the faults are not in the wheel"
 assert (pathlib.Path(gptdiag.__file__).parent / "devices.json").exists()
 assert importlib.util.find_spec("torch") is None, "the core must not pull torch"
 assert importlib.util.find_spec("train") is None, "a top-level package `train` would shadow train.py"

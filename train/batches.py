@@ -99,6 +99,10 @@ def open_dataset(options: Options) -> Dataset:
         folder = parent / options.dataset
         if (folder / "train.bin").is_file() and (folder / "val.bin").is_file():
             dataset = Dataset(folder)
+            if options.fault:
+                from faults import break_data
+
+                break_data(options.fault, dataset)
             dataset.check(options)
             return dataset
     raise OptionError(

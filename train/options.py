@@ -80,10 +80,16 @@ class Options:
     attention: str = "auto"  # auto, fused or plain; auto times both on a CPU
     threads: int = 0  # CPU threads; 0 is torch's choice
     compile: bool = True  # compile the step: slow start, faster steps
+    # for tests and examples only
+    fault: str = ""  # break the run on purpose, by a name in faults.py; config/faults has examples
     # accepted from nanoGPT's config files and without effect: run.jsonl holds all there is
     wandb_log: bool = False  # no effect
     wandb_project: str = ""  # no effect
     wandb_run_name: str = ""  # no effect
+
+    def logged(self) -> dict:
+        """Return all settings but the fault: the log has it in a note, which no detector reads."""
+        return {name: value for name, value in vars(self).items() if name != "fault"}
 
 
 KNOWN = {f.name: f for f in fields(Options)}

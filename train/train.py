@@ -167,7 +167,7 @@ def main(arguments: list[str]) -> int:
     log = RunLog(
         out / ("run.jsonl" if rank == 0 else f"run.rank{rank}.jsonl"),
         first_step=step,
-        config=vars(options),
+        config=options.logged(),
         system={
             **facts(device), "dtype": dtype, "attention": attention, "threads": threads,
             "arithmetic": why, "world_size": world, "rank": rank, "peak_tflops": peak,
@@ -185,6 +185,10 @@ def main(arguments: list[str]) -> int:
         code={"version": __version__, "commit": source_version()},
     )  # fmt: skip
     with log:
+        if options.fault:  # for the tests and examples only: break this run on purpose
+            from faults import break_run
+
+            break_run(options.fault, log, model, optimizers, train)
         model.train()
         ended = time.perf_counter()
         while True:

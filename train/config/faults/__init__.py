@@ -1,0 +1,1 @@
+"""Runs with a fault made on purpose, and their healthy twins."""

@@ -1,0 +1,6 @@
+# Stopped by the queue; the resume finds no weights for embedding and head, and says nothing.
+# Twin: healthy_chars. Found by: GD902. From step: 181. Resumed.
+# Run: gptdiag train config/faults/healthy_chars.py config/faults/half_loaded.py
+
+out_dir = "out-half_loaded"
+fault = "half_loaded"

@@ -1,0 +1,7 @@
+# nanoGPT's warm-up of 2000 steps is left in a short run: the rate never gets up.
+# Twin: healthy_chars. Found by: GD501. From step: 0.
+# Run: gptdiag train config/faults/healthy_chars.py config/faults/warmup_longer_than_run.py
+
+out_dir = "out-warmup_longer_than_run"
+warmup_iters = 2000
+lr_decay_iters = 600000
