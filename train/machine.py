@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from options import OptionError
 
 from gptdiag.devices import find_device, peak_for
@@ -65,6 +66,15 @@ def memory_bytes(device: str) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def rank_times(seconds: float, device: str) -> dict:
+    """Return how long the fastest and the slowest process worked on a step, and which that was."""
+    own = torch.tensor([1000 * seconds], device=device)
+    times = [torch.zeros_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(times, own)
+    ms = [float(t) for t in times]
+    return {"rank_min_ms": min(ms), "rank_max_ms": max(ms), "slowest_rank": ms.index(max(ms))}
 
 
 def facts(device: str) -> dict:

@@ -28,7 +28,7 @@ from inspection import (
     weight_checksum,
     weights,
 )
-from machine import facts, memory_bytes, peak_tflops, pick_device, source_version
+from machine import facts, memory_bytes, peak_tflops, pick_device, rank_times, source_version
 from model import GPT, GPT2_SHAPES, GPTConfig, from_gpt2
 from optimizer import build_optimizers, learning_rate, set_learning_rate
 from options import OptionError, Options, parse
@@ -181,6 +181,7 @@ def main(arguments: list[str]) -> int:
         data={
             "dataset": options.dataset, "dataset_tokens": len(dataset.splits["train"]),
             "val_tokens": len(dataset.splits["val"]), "fingerprint": dataset.fingerprint(),
+            "unigram_entropy": dataset.meta.get("report", {}).get("unigram_entropy"),
         },
         code={"version": __version__, "commit": source_version()},
     )  # fmt: skip
@@ -245,6 +246,7 @@ def main(arguments: list[str]) -> int:
                     )
                 with autocast(device, dtype):
                     part = network(x, y)[1] / micro_batches
+                worked = clock(logged)  # from here on the processes wait for each other
                 scaler.scale(part).backward()
                 loss += part.detach()
             backward_done = clock(logged)
@@ -298,7 +300,7 @@ def main(arguments: list[str]) -> int:
                     mfu_pct=flops_per_step / world / seconds / peak / 1e10 if peak else None,
                     mfu_ema_pct=100 * running_mfu if running_mfu >= 0 else None,
                     mem_bytes=memory_bytes(device), batch_crc32=train.take_fingerprint(),
-                    extra=extra or None,
+                    extra=extra or None, **rank_times(worked - begun, device) if world > 1 else {},
                 )  # fmt: skip
             step += 1
 

@@ -12,7 +12,7 @@ How it decides:
     scatter), and takes as the base the fastest level that at least a tenth of the logged steps ran
     at. Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from them
     (four in five slower), and be 3.5 % slower. A gradual rise without levels is found by its slope.
-    A note; a warning when it costs 3 % of the run's time. A run that begins slow and gets faster is
+    A note; a warning when it costs 5 % of the run's time. A run that begins slow and gets faster is
     clear.
 
 Example:
@@ -57,7 +57,7 @@ class Options:
     base: float = 0.1  # share of the logged steps that must run at the base level
     apart: float = 0.8  # share of slow steps that must exceed the typical step of the base
     drift_sigmas: float = 6.0  # standard errors of a gradual rise
-    cost: float = 0.03  # share of the run's time for a warning
+    cost: float = 0.05  # share of the run's time for a warning
     least_cost: float = 0.005  # share of the time; a drop that is over and cost less is not told
 
 

@@ -132,43 +132,49 @@ def main() -> int:
     """Print the tables and append them to the history."""
     real, unread = score() if CORPUS.is_dir() else ({}, {})
     own, wrong = score_own()
-    made = last("sweeps").get("detectors", {})
-    print(f"{'':<33}{'state':<9}{'real logs':>11}{'accused':>9}{'own runs':>10}{'accused':>9}"
-          f"{'made up':>10}{'accused':>9}")  # fmt: skip
-    rows = {}
-    for code, detector in detectors().items():
-        rows[code] = row = {
-            "real": _entry(real.get(code, Score())),
-            "own": _entry(own.get(code, Score())),
-        }
-        sweep = made.get(code, {"recall": {}, "false_alarms": 0})
-        lowest = min(sweep["recall"].values(), default=None)
-        print(f"{code} {detector.name:<26} {detector.state:<9}"
-              + "".join(f"{_share(row[k]):>11}{row[k]['accused']:>8} " for k in row)
-              + f"{'-' if lowest is None else f'{lowest:.2f}':>8}{sweep['false_alarms']:>9}")  # fmt: skip
+    rows = {
+        code: {"real": _entry(real.get(code, Score())), "own": _entry(own.get(code, Score()))}
+        for code in detectors()
+    }
+    _print_table(rows)
     for where, scores in (("real", real), ("own", own)):
         for code, entry in sorted(scores.items()):
             for what, names in (("missed", entry.missed), ("unlabelled", entry.unlabelled)):
                 for name in names:
                     print(f"{where} {code} {what:<10} {name}")
-    cases = sum(e.cases for e in own.values())
-    right = sum(e.found for e in own.values()) - len(wrong)
-    print(f"right cause first in {right} of {cases} own runs with a fault")
+    found = sum(e.found for e in own.values())
+    print(f"right cause first in {found - len(wrong)} of {found} own faults that were found")
     for line in wrong:
         print(f"  other cause first  {line}")
     for name, why in unread.items():
         print(f"unread {name}: {why}")
     if "--no-history" not in sys.argv[1:]:
-        append("score", {"unread": len(unread), "right_causes": [right, cases], "detectors": rows})
+        causes = [found - len(wrong), found]
+        append("score", {"unread": len(unread), "right_causes": causes, "detectors": rows})
     return 0
+
+
+def _print_table(rows: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Print a line per detector; made-up runs are those of the last sweep, at its weakest fault."""
+    made = last("sweeps").get("detectors", {})
+    columns = ("real logs", "accused", "own runs", "accused", "made up", "accused")
+    print(f"{'':<33}{'state':<9}" + "".join(f"{name:>10}" for name in columns))
+    for code, row in rows.items():
+        detector = detectors()[code]
+        sweep = made.get(code, {"recall": {}, "false_alarms": 0})
+        lowest = min(sweep["recall"].values(), default=None)
+        cells: list[object] = []
+        for entry in row.values():
+            cells += [f"{entry['found']}/{entry['cases']}" if entry["cases"] else "-"]
+            cells += [entry["accused"]]
+        cells += ["-" if lowest is None else f"{lowest:.2f}", sweep["false_alarms"]]
+        print(
+            f"{code} {detector.name:<26} {detector.state:<9}" + "".join(f"{c:>10}" for c in cells)
+        )
 
 
 def _entry(score: Score) -> dict[str, int]:
     return {"cases": score.cases, "found": score.found, "accused": len(score.unlabelled)}
-
-
-def _share(entry: dict[str, int]) -> str:
-    return f"{entry['found']}/{entry['cases']}" if entry["cases"] else "-"
 
 
 if __name__ == "__main__":

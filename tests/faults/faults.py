@@ -19,6 +19,7 @@ class Fault(NamedTuple):
     what: str  # one sentence
     twin: str  # the sound run it differs from
     codes: tuple[str, ...]  # of detectors that may find it, the most fitting one first
+    cause: str  # words of the cause that should be ranked first
     step: int  # where it can first be seen
     resumed: bool  # a job stopped half-way, and a second one
 
@@ -53,6 +54,7 @@ def read(name: str) -> Fault:
         what=comments[0],
         twin=facts["Twin"],
         codes=tuple(facts["Found by"].split(", ")),
+        cause=facts["Cause"],
         step=int(facts["From step"]),
         resumed="Resumed." in comments[1],
     )

@@ -16,7 +16,6 @@ LOUD = ("warning", "error")
 # Faults that the analyzer does not find yet. The test fails when one is, so that its line goes.
 NOT_YET = {
     "context_too_short": "the loss still falls by 0.03 nats in 100 steps, a tenth of the twin's",
-    "no_warmup": "no detector looks at a schedule that starts at its peak",
 }
 
 WITH_LOG = [f for f in ALL if not needs_gpu(f.twin)]

@@ -189,3 +189,6 @@ def test_two_processes_train_as_one(data_dir: Path) -> None:
     sums = [run.steps["extra.weight_checksum"] for run in (first, second)]
     assert np.array_equal(sums[0], sums[1], equal_nan=True)
     assert np.isfinite(second.steps["step_ms"]).all()
+    assert (first.steps["rank_min_ms"] > 0).all()
+    assert (first.steps["rank_max_ms"] >= first.steps["rank_min_ms"]).all()
+    assert set(first.steps["slowest_rank"]) <= {0, 1}

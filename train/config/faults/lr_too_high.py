@@ -1,5 +1,5 @@
 # The learning rate is sixty times too high: the loss falls at first, then climbs and stays up.
-# Twin: healthy_chars. Found by: GD102. From step: 100.
+# Twin: healthy_chars. Found by: GD102. Cause: learning rate is too high. From step: 100.
 # Run: gptdiag train config/faults/healthy_chars.py config/faults/lr_too_high.py
 
 out_dir = "out-lr_too_high"

@@ -1,5 +1,5 @@
 # 1e3 typed for 1e-3: the weights overflow in the second step.
-# Twin: healthy_chars. Found by: GD101. From step: 2.
+# Twin: healthy_chars. Found by: GD101. Cause: learning rate is too high. From step: 2.
 # Run: gptdiag train config/faults/healthy_chars.py config/faults/lr_typo.py
 
 out_dir = "out-lr_typo"

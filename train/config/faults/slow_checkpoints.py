@@ -1,5 +1,5 @@
 # A checkpoint of 40 MB every ten steps.
-# Twin: healthy_wide. Found by: GD302. From step: 0.
+# Twin: healthy_wide. Found by: GD302. Cause: written often. From step: 0.
 # Run: gptdiag train config/faults/healthy_wide.py config/faults/slow_checkpoints.py
 
 out_dir = "out-slow_checkpoints"
