@@ -24,6 +24,7 @@ LAYERS = [
     {"reader", "measures"},
     {"detectors", "summary", "settings", "simulate"},
     {"analysis"},
+    {"plots"},
     {"report"},
     {"api", "commands", "cli", "__main__"},
 ]

@@ -1,0 +1,95 @@
+"""Where a step stands on the x axis: at its number, at its tokens, or at its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gptdiag.measures.model import model_of
+from gptdiag.measures.timing import STALL, Timing, timing
+from gptdiag.run import Floats, Ints, Run
+
+AXES = ("steps", "tokens", "time")
+TIME_UNITS = (("d", 86_400_000.0, 3.0), ("h", 3_600_000.0, 2.0), ("min", 60_000.0, 2.0))
+TOKEN_UNITS = (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3))
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Positions of known steps, straight in between, and going on at `slope` beyond the last."""
+
+    kind: str  # one of AXES
+    label: str  # with its unit
+    step: Floats  # (k,) increasing
+    position: Floats  # (k,)
+    slope: float  # position per step beyond the last known one
+
+    def at(self, step: Floats | Ints) -> Floats:
+        """Return the x positions of steps. (n,) -> (n,)"""
+        steps = np.asarray(step, dtype=np.float64)
+        if self.kind == "steps" or not len(self.step):
+            return steps
+        beyond = np.maximum(steps - self.step[-1], 0.0)
+        return np.asarray(np.interp(steps, self.step, self.position) + beyond * self.slope)
+
+
+def axis_of(run: Run, kind: str = "steps", unit: str = "") -> Axis | None:
+    """Return an x axis of AXES, None if the log does not tell tokens or times.
+
+    Args:
+        unit: of tokens or time, to lay several runs over each other; chosen by size if empty.
+    """
+    none = np.zeros(0)
+    if kind == "steps":
+        return Axis(kind, "step", none, none, 1.0)
+    return _by_tokens(run, unit) if kind == "tokens" else _by_time(run, unit)
+
+
+def _by_tokens(run: Run, unit: str) -> Axis | None:
+    logged = run.steps["tokens"]
+    rows = np.isfinite(logged)
+    per_step = model_of(run).tokens_per_step
+    if rows.sum() >= 2:
+        step, tokens = run.steps.step[rows].astype(np.float64), logged[rows]
+        slope = float(tokens[-1] - tokens[-2]) / max(float(step[-1] - step[-2]), 1.0)
+    elif per_step:
+        last = max((float(t.step[-1]) for t in (run.steps, run.evals) if len(t)), default=1.0)
+        step = np.array([0.0, max(last, 1.0)])
+        tokens, slope = step * per_step, float(per_step)
+    else:
+        return None
+    top = float(tokens[-1])
+    known = dict(TOKEN_UNITS)
+    name = unit or next((n for n, size in TOKEN_UNITS if top >= size), "")
+    size = known.get(name, 1.0)
+    label = f"training tokens ({name})" if name else "training tokens"
+    return Axis("tokens", label, step, tokens / size, slope / size)
+
+
+def _by_time(run: Run, unit: str) -> Axis | None:
+    times = timing(run)
+    if times is None:
+        return None
+    passed = elapsed_ms(run, times)
+    total = float(passed[-1])
+    known = {name: ms for name, ms, _ in TIME_UNITS}
+    name = unit or next((n for n, ms, enough in TIME_UNITS if total >= enough * ms), "s")
+    size = known.get(name, 1000.0)
+    step = times.step.astype(np.float64)
+    return Axis("time", f"training time ({name})", step, passed / size, times.typical_ms / size)
+
+
+def elapsed_ms(run: Run, times: Timing) -> Floats:
+    """Return the time from the beginning of the log to the end of each timed row. (n,)
+
+    A row stands for all steps since the row before it; what it took beyond a plain step counts
+    once. Evaluations in steps that were not logged are added at the row after them.
+    """
+    once = ~times.plain | (times.ms > STALL * times.local_ms)
+    row = np.where(once, times.local_ms, times.ms) * times.span
+    row += np.where(once, np.maximum(times.excess_ms, 0.0), 0.0)
+    hidden = np.setdiff1d(run.evals.step, times.step)
+    after = np.searchsorted(times.step, hidden)
+    np.add.at(row, after[after < len(row)], times.eval_cost_ms)
+    return np.asarray(np.cumsum(row))
