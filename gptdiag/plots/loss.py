@@ -77,10 +77,10 @@ def _batches(panel: Panel, chart: LossChart) -> None:
         return
     style, few = panel.style, len(chart.loss) < 30
     x, y = downsample(panel.at(chart.step), chart.loss)
-    mark = {"marker": ".", "ms": 5} if few else {}
-    (line,) = panel.axes.plot(
-        x, y, color=style.batch, lw=0.8, alpha=0.7 if len(x) < 500 else 0.45, zorder=2, **mark
-    )  # type: ignore[arg-type]
+    faint = 0.7 if len(x) < 500 else 0.45
+    (line,) = panel.axes.plot(x, y, color=style.batch, lw=0.8, alpha=faint, zorder=2)
+    if few:
+        line.set(marker=".", markersize=5)
     panel.entry(line, "training, single batches")
     if not few:
         x, y = downsample(panel.at(chart.step), chart.smoothed)
