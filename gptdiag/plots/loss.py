@@ -5,6 +5,8 @@ The y axis is made for the part after the first descent; what lies above it is m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -30,7 +32,9 @@ def draw(panel: Panel, charts: Charts) -> None:
     if chart is None or not (len(chart.loss) or len(chart.eval_step)):
         panel.nothing(TITLE, "the log holds no finite loss")
         return
-    _limits(panel, [chart])
+    panel.axes.set_ylim(*limits_of([chart]))
+    ahead = panel.at(chart.fan.step) if chart.fan is not None else np.zeros(0)
+    panel.x_limits(np.concatenate([_x_of(panel, chart), ahead]))
     _batches(panel, chart)
     _evaluations(panel, chart)
     _fan(panel, chart)
@@ -59,17 +63,9 @@ def limits_of(charts: list[LossChart]) -> tuple[float, float]:
     return low - 0.05 * (top - low) - 0.01 * height, top + 0.06 * max(top - low, height)
 
 
-def _limits(panel: Panel, charts: list[LossChart]) -> None:
-    low, high = limits_of(charts)
-    panel.axes.set_ylim(low, high)
-    ends = [
-        panel.at(steps)
-        for chart in charts
-        for steps in (chart.step, chart.eval_step, chart.nan_steps)
-        if len(steps)
-    ]
-    ends += [panel.at(chart.fan.step) for chart in charts if chart.fan is not None]
-    panel.x_limits(np.concatenate(ends))
+def _x_of(panel: Panel, chart: LossChart) -> Floats:
+    """Return the positions of all that was logged."""
+    return panel.at(np.concatenate([chart.step, chart.eval_step, chart.nan_steps]))
 
 
 def _batches(panel: Panel, chart: LossChart) -> None:
@@ -171,16 +167,12 @@ def overlay(panels: list[Panel], charts: list[Charts], names: list[str]) -> None
     if not there:
         first.nothing(TITLE, "no log holds a finite loss")
         return
-    low, high = limits_of([chart for _, chart, _ in there])
-    ends = []
+    first.axes.set_ylim(*limits_of([replace(chart, fan=None) for _, chart, _ in there]))
+    first.x_limits(np.concatenate([_x_of(panel, chart) for panel, chart, _ in there]))
     for number, (panel, chart, name) in enumerate(there):
-        _limits(panel, [chart])
-        ends.append(panel.axes.get_xlim())
         _one_of_several(panel, chart, name, number, len(there) <= FAINT_RUNS)
         if panel is not first:
             first.entries += panel.entries
-    first.axes.set_ylim(low, high)
-    first.axes.set_xlim(min(a for a, _ in ends), max(b for _, b in ends))
     first.finish(TITLE, UNIT)
 
 
