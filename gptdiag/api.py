@@ -81,9 +81,16 @@ def analyze(
 
 
 def render(
-    analysis: Analysis, report: str = "terminal", width: int = 100, colour: bool = False
+    analysis: Analysis,
+    report: str = "terminal",
+    width: int = 100,
+    colour: bool = False,
+    unicode: bool = True,
 ) -> str:
-    """Return an analysis as text: "terminal" or "json".
+    """Return an analysis as text: "terminal", "markdown" or "json".
+
+    The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
+    it draws its charts in ASCII.
 
     Raises:
         UsageError: there is no such report.
@@ -92,9 +99,13 @@ def render(
         from gptdiag.report import json_v1
 
         return json_v1.render(analysis)
+    if report == "markdown":
+        from gptdiag.report import markdown
+
+        return markdown.render(analysis)
     if report == "terminal":
         from gptdiag.report import terminal
 
-        return terminal.render(analysis, width, colour)
-    known = ("terminal", "json")
+        return terminal.render(analysis, width, colour, unicode)
+    known = ("terminal", "markdown", "json")
     raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")

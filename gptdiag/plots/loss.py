@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gptdiag.plots.chart import Charts, LossChart
+from gptdiag.plots.limits import limits_of
 from gptdiag.plots.panel import Panel
 from gptdiag.plots.series import downsample
 from gptdiag.run import Floats
@@ -20,8 +21,6 @@ from gptdiag.wording import loss as in_nats
 
 TITLE = "Loss"
 UNIT = "loss (nats per token)"
-DESCENT = 0.1  # of the points; the first descent, which need not fit on the axis
-HEADROOM = 1.2  # heights of the rest of the curve that the descent is shown above it, at most
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # of several runs, beside their colours
 FAINT_RUNS = 3  # with more runs than this, single batches are not drawn
 
@@ -41,26 +40,6 @@ def draw(panel: Panel, charts: Charts) -> None:
     _edge(panel, chart)
     panel.resumes(charts.resumes)
     panel.finish(TITLE, UNIT, [m for m in charts.marks if m.figure == "loss"])
-
-
-def limits_of(charts: list[LossChart]) -> tuple[float, float]:
-    """Return the y range that shows all of the curves but the top of their first descent."""
-    rest, every = [], []
-    for chart in charts:
-        finite = [y[np.isfinite(y)] for y in (chart.val, chart.train)]
-        late = chart.loss[int(DESCENT * len(chart.loss)) :]
-        if len(late):
-            rest.append(np.quantile(late, [0.0, 0.5, 0.995]))
-            rest.append(chart.smoothed[int(DESCENT * len(chart.smoothed)) :])
-        rest += [y[min(int(np.ceil(DESCENT * len(y))), len(y) - 1) :] for y in finite if len(y)]
-        every += [chart.loss, *finite]
-        if chart.fan is not None:
-            rest.append(np.array([chart.fan.low[-1], chart.fan.high[-1]]))
-    values, all_values = np.concatenate(rest), np.concatenate(every)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    height = max(high - low, 0.02 * abs(high), 1e-6)
-    top = min(float(all_values.max()), high + HEADROOM * height)
-    return low - 0.05 * (top - low) - 0.01 * height, top + 0.06 * max(top - low, height)
 
 
 def _x_of(panel: Panel, chart: LossChart) -> Floats:

@@ -26,7 +26,7 @@ ROW = 14.0  # points per row of text above the axes
 MOST_MARKS = 5  # findings shown in one panel
 WHOLE = 0.9  # a finding about more of the x axis than this shades nothing: it would tell nothing
 # Findings about single steps far apart, not about all steps between the first and the last.
-SINGLE_STEPS = frozenset({"GD103", "GD301", "GD302", "GD304", "GD403"})
+SINGLE_STEPS = frozenset({"GD103", "GD301", "GD302", "GD303", "GD304", "GD403"})
 LEGEND = SMALL + 0.5  # points
 
 
