@@ -48,7 +48,7 @@ class Options:
     warning_share: float = 0.1  # of the run's time; above it the finding is a warning
 
 
-@detector("GD302", severity="note", needs=("steps.wall_ms",), options=Options)
+@detector("GD302", severity="note", needs=("steps.wall_ms",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     if times is None or not times.plain.any():

@@ -45,7 +45,7 @@ class Options:
     share: float = 0.9  # of the steps after warm-up
 
 
-@detector("GD503", severity="note", needs=("steps.grad_norm",), options=Options)
+@detector("GD503", severity="note", needs=("steps.grad_norm",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     limit = run.number("grad_clip")
     if limit is None:

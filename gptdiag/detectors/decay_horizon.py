@@ -74,7 +74,7 @@ class _Plan:
         return [cosine(self.steps * k / SAMPLES, *shape) for k in range(SAMPLES + 1)]
 
 
-@detector("GD501", severity="warning", needs=(), options=Options)
+@detector("GD501", severity="warning", needs=(), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     if run.setting("decay_lr") is False:
         return Clear("the learning rate is constant on purpose (decay_lr is False)")

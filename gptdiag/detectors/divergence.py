@@ -82,9 +82,10 @@ class _Climb(NamedTuple):
 def detect(run: Run, options: Options) -> Finding | Clear:
     clear = None
     for table, name, edges in _stretches(run):
-        climb = _Climb(table, name, edges, *_best_and_onset(table[name], edges))
-        rise, level = climb.rise, climb.level
+        level = block_medians(table[name], edges)
         error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
+        climb = _Climb(table, name, edges, level, *_best_and_onset(level, error))
+        rise = climb.rise
         needed = max(
             options.sigmas * error,
             options.progress * _progress(table[name], level, climb.best),
@@ -100,12 +101,12 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     return clear
 
 
-def _best_and_onset(values: Floats, edges: Ints) -> tuple[Floats, int, int]:
-    """Return (level of each stretch, the best one, the first one from which all stay up)."""
-    level = block_medians(values, edges)
+def _best_and_onset(level: Floats, error: float) -> tuple[int, int]:
+    """Return the best stretch and the first one from which all lie above it beyond noise."""
     best = int(np.argmin(level))
-    up = level > level[best] + (level[-1] - level[best]) / 3
-    return level, best, int(np.flatnonzero(~up)[-1]) + 1
+    rise = float(level[-1] - level[best])
+    up = level > level[best] + max(min(3 * error, rise / 3), rise / 10)
+    return best, int(np.flatnonzero(~up)[-1]) + 1
 
 
 def _stretches(run: Run) -> list[tuple[Table, str, Ints]]:

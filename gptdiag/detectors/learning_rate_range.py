@@ -54,7 +54,9 @@ class Options:
     below: float = 8.0  # times below it
 
 
-@detector("GD502", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD502", severity="note", needs=("steps.loss|evals.val_loss",), options=Options, state="stable"
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     model, peak = model_of(run), _peak(run)
     if not starts_new(run):

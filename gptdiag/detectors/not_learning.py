@@ -49,7 +49,7 @@ NEAR = 0.04  # share of a reference level within which a loss is called equal to
 STILL = 1e-7  # update-to-weight ratio; less is no training
 
 
-@detector("GD104", severity="error", needs=("steps.loss|evals.val_loss",))
+@detector("GD104", severity="error", needs=("steps.loss|evals.val_loss",), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     if not starts_new(run):
         raise NotEnough("needs the beginning of a run with a new model")

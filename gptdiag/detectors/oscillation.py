@@ -59,7 +59,7 @@ class Options:
     material: float = 0.01  # share of the loss the swing must reach
 
 
-@detector("GD107", severity="warning", needs=("steps.loss",), options=Options)
+@detector("GD107", severity="warning", needs=("steps.loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     rows = np.flatnonzero(np.isfinite(run.steps["loss"]))
     rows = rows[len(rows) // 10 :]  # the first descent is no level to swing around

@@ -50,7 +50,7 @@ class Options:
     in_a_row: int = 10  # falls of the scale one after the other
 
 
-@detector("GD406", severity="warning", needs=("steps.loss",), options=Options)
+@detector("GD406", severity="warning", needs=("steps.loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     scaled, faster = skips(run), faster_since_nan(run)
     if scaled is not None and len(scaled.step):

@@ -49,7 +49,7 @@ class _Path(NamedTuple):
     serious: bool
 
 
-@detector("GD405", severity="warning", needs=())
+@detector("GD405", severity="warning", needs=(), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     found = _paths(run)
     if found:

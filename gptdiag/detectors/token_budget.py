@@ -48,7 +48,9 @@ class Options:
     fewest_steps: int = 1000  # planned; a shorter run is a test
 
 
-@detector("GD504", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD504", severity="note", needs=("steps.loss|evals.val_loss",), options=Options, state="stable"
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     model, planned = model_of(run), run.number("max_iters")
     if not starts_new(run):
