@@ -221,6 +221,16 @@ def test_parse_explains_every_line(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lines[3] == "nanogpt: 3 lines = 1 read + 1 ignored + 1 problems"
 
 
+def test_csv_tells_nan_from_not_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("iter 0: loss nan, time 1.00ms\nstep 10: train loss 2.0, val loss nan\n")
+    assert run(["parse", str(path), "--to", "csv"]) == 0
+    head, step, evaluation = (line.split(",") for line in capsys.readouterr().out.splitlines())
+    assert dict(zip(head, step, strict=True))["loss"] == "NaN"
+    assert dict(zip(head, step, strict=True))["val_loss"] == ""
+    assert dict(zip(head, evaluation, strict=True))["val_loss"] == "NaN"
+
+
 def test_parse_and_analyze_count_a_cut_line_alike(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
