@@ -38,10 +38,10 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import loss_climb, norm_climb, rate_fact
+from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
-from gptdiag.remedies import change, clip_gradients, round_down
+from gptdiag.remedies import clip_gradients
 from gptdiag.run import Floats, Ints, Run, Table
 from gptdiag.stats.noise import smooth_noise
 from gptdiag.stats.robust import MEDIAN_ERROR
@@ -217,17 +217,13 @@ def _causes(run: Run, onset: int) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Run, onset: int) -> tuple[Remedy, ...]:
-    rate = run.number("learning_rate")
-    lower = change(run, learning_rate=round_down(rate / 3)) if rate else {}
     saved = [e for e in run.event("save") if e.line < _line_of(run, onset)]
     where = f"; the last one is announced at line {saved[-1].line}" if saved else ""
-    back = Remedy(
-        "Go back to a checkpoint before the climb and lower the learning rate",
-        f"training went well before step {onset}{where}",
-        lower,
-        verify="the loss stays at or below the level it had before the climb",
-    )
-    return back, *clip_gradients(run, "single large updates are what starts most climbs")
+    title = "Go back to a checkpoint before the climb and lower the learning rate"
+    why = f"training went well before step {onset}{where}"
+    verify = "the loss stays at or below the level it had before the climb"
+    back = lower_rate(run, 3, why, title, verify) or (Remedy(title, why, verify=verify),)
+    return *back, *clip_gradients(run, "single large updates are what starts most climbs")
 
 
 def _line_of(run: Run, step: int) -> int:

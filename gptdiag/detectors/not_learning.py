@@ -37,11 +37,11 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import rate_fact
+from gptdiag.measures.instability import lower_rate, rate_fact
 from gptdiag.measures.learning import Stuck, first_loss, series_of, starts_new, stuck, uniform_loss
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
+from gptdiag.remedies import change
 from gptdiag.run import Run
 from gptdiag.wording import count, digits_of, loss, percent, significant
 
@@ -193,13 +193,12 @@ def _remedies(run: Run) -> tuple[Remedy, ...]:
     ]
     peak = run.number("learning_rate")
     if peak and peak > 1e-5:
-        found.append(
-            Remedy(
-                "Start again with a third of the learning rate",
-                "a stuck model does not recover by more steps",
-                change(run, learning_rate=round_down(peak / 3)),
-                verify="the loss passes this level within the first tenth of the steps",
-            )
+        found += lower_rate(
+            run,
+            3,
+            "a stuck model does not recover by more steps",
+            "Start again with a lower learning rate",
+            "the loss passes this level within the first tenth of the steps",
         )
     elif peak is not None:
         found.append(
