@@ -142,7 +142,7 @@ def _remedies(run: Run, share: float, options: Options) -> tuple[Remedy, ...]:
                 "Save less often",
                 "more steps are lost if the process dies",
                 change(run, eval_interval=int(interval * rarer)),
-                expected=f"{percent(share * (1 - 1 / rarer))} of the time saved",
+                expected=f"{percent(share * (1 - 1 / rarer))} less time",
             )
         )
     return tuple(r for r in found if r.change)

@@ -60,8 +60,10 @@ def detect(run: Run, options: object) -> Finding | Clear:
         raise NotEnough("needs the vocabulary's size, or a loss at step 0, to know guessing by")
     found = stuck(run)
     if found is None:
-        change = float(series[0].loss[0] - series[0].loss[-1])
-        return Clear(f"the loss fell by {significant(change, 2)} nats")
+        start = first_loss(run)
+        highest = start.loss if start else float(series[0].loss[0])
+        low = min(float(np.min(levels.loss)) for levels in series)
+        return Clear(f"the loss came down from {loss(highest)} to {loss(low)}")
     return _finding(run, found)
 
 

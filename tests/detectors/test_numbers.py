@@ -267,6 +267,7 @@ def test_steps_that_become_faster_at_the_first_nan_are_skipped_updates() -> None
         ({"lr_decay_iters": 600_000}, "found"),
         ({"warmup_iters": 4000}, "found"),
         ({"lr_decay_iters": 2500, "min_lr": 0.0}, "found"),
+        ({"min_lr": 0.0009}, "found"),
         ({"lr_decay_iters": 4500}, "clear"),
         ({"lr_decay_iters": 6000}, "clear"),
         ({"decay_lr": False}, "clear"),
