@@ -161,7 +161,9 @@ def test_plateau_with_learning_rate_left_proposes_to_decay() -> None:
 def test_plateau_says_what_a_decay_would_give() -> None:
     text = console_log(replace(FAULTS["GD106"], planned_steps=20_000))
     remedy = finding_of(text, "GD106").remedies[0]
-    found = re.fullmatch(r"a loss about ([\d.]+) nats lower \(([\d.]+) to ([\d.]+)\)", remedy.expected)
+    found = re.fullmatch(
+        r"a loss about ([\d.]+) nats lower \(([\d.]+) to ([\d.]+)\)", remedy.expected
+    )
     assert found is not None, remedy.expected
     value, low, high = (float(group) for group in found.groups())
     assert 0.01 < low < value < high < 0.2
