@@ -99,7 +99,8 @@
     const Axis = log ? M.LogAxis : M.LinearAxis;
     const y = new Axis({
       ...common, axis_label: chart.label,
-      ...(log ? { formatter: new M.BasicTickFormatter(), ticker: new M.LogTicker({ desired_num_ticks: 5 }) } : {}),
+      formatter: new M.BasicTickFormatter({ power_limit_low: -6, power_limit_high: 9 }),
+      ...(log ? { ticker: new M.LogTicker({ desired_num_ticks: 5 }) } : {}),
     });
     return [x, y];
   }
@@ -141,7 +142,7 @@
     for (const band of chart.bands) {
       const left = toUnit(run, band.from), right = toUnit(run, band.to);
       plot.add_layout(new M.BoxAnnotation({
-        left, right, fill_color: css(`--${band.severity}`), fill_alpha: 0.07,
+        left, right, fill_color: css(`--${band.severity}`), fill_alpha: +css("--shade"),
         line_color: css(`--${band.severity}`), line_alpha: 0.35, line_dash: [2, 3],
         level: "underlay", editable: false,
       }));
@@ -156,7 +157,7 @@
       items, orientation: "horizontal", border_line_color: null, background_fill_color: null,
       label_text_color: css("--text"), label_text_font: css("--font"), label_text_font_size: "12px",
       label_height: 14, glyph_height: 14, glyph_width: 18, spacing: 14, margin: 0, padding: 4,
-      ncols: narrow() ? 2 : "auto", click_policy: "hide", location: "top_left",
+      ncols: !narrow() ? "auto" : items.some((item) => item.label.value.length > 16) ? 1 : 2, click_policy: "hide", location: "top_left",
     }), "above");
   }
 
@@ -178,13 +179,13 @@
     const plot = new M.Plot({
       x_range: run.xRange, y_range: yRange, x_scale: new M.LinearScale(),
       y_scale: log ? new M.LogScale() : new M.LinearScale(),
-      height: chart.main ? 340 : 220, sizing_mode: "stretch_width", toolbar_location: null,
+      height: chart.main ? (narrow() ? 320 : 430) : 220, sizing_mode: "stretch_width", toolbar_location: null,
       background_fill_color: null, border_fill_color: null, outline_line_color: null,
-      min_border_left: narrow() ? 52 : 68, min_border_right: 14, lod_threshold: null,
+      min_border_left: narrow() ? 62 : 82, min_border_right: 14, lod_threshold: null,
     });
     plot.add_layout(below, "below");
     plot.add_layout(left, "left");
-    plot.add_layout(new M.Grid({ axis: left, grid_line_color: css("--line"), grid_line_alpha: 0.6 }), "center");
+    plot.add_layout(new M.Grid({ axis: left, dimension: 1, grid_line_color: css("--line"), grid_line_alpha: 0.6 }), "center");
     shade(run, chart, plot);
     let anchor = null, list = [];
     const items = [];
@@ -200,6 +201,7 @@
         Object.assign(data.data, made.columns);
         [anchor, list] = [first, made.list];
       }
+      if (["bars", "band", "best"].includes(series.mark)) continue;
       items.push(new M.LegendItem({ label: { value: series.name }, renderers: plot.renderers.filter((r) => r.data_source === data) }));
     }
     if (items.length > 1) legend(plot, items);
@@ -229,6 +231,7 @@
           });
         }
       if (low > high) continue;
+      if (chart.cap && !log && to - from > 0.3 * (run.full[1] - run.full[0])) high = Math.min(high, chart.cap);
       if (log) yRange.setv({ start: low / 1.08, end: high * 1.08 });
       else {
         const room = 0.05 * (high - low) || 0.1 * Math.abs(high) || 1;

@@ -28,6 +28,9 @@ FEWEST_POINTS = 200  # of one series where there are many runs
 KNOTS = 600  # of the map from steps to tokens and to time
 MOST_NAN = 500  # marks of NaN steps
 WHOLE = 0.85  # a finding about this share of the run or more is not shaded: it says nothing
+BEGINNING = 0.03  # of the steps, which may lie above the loss chart
+DENSE = 1000  # losses from which on they are drawn fainter
+MANY_EVALS = 120  # evaluations from which on they are a line without dots
 TALL = 8.0  # a series whose peak is so many times its middle starts on a logarithmic axis
 BIG_NUMBER = 6  # significant digits sent; no pixel shows more
 
@@ -43,7 +46,9 @@ def data_of(analysis: Analysis, index: int) -> dict[str, Any] | None:
     drawn = [chart for chart in _all(known, most) if chart["series"]]
     if not drawn:
         return None
-    ends = [s["steps"][k] for chart in drawn for s in chart["series"] for k in (0, -1)]
+    # A schedule from the settings may begin long before the log does.
+    logged = [chart for chart in drawn if chart["kind"] != "rate"] or drawn
+    ends = [s["steps"][k] for chart in logged for s in chart["series"] for k in (0, -1)]
     first, last = float(min(ends)), float(max(ends))
     for chart in drawn:
         chart["id"] = f"run-{index + 1}-{chart['kind']}"
@@ -129,14 +134,16 @@ def _numbers(values: Floats | Ints) -> list[float | int]:
 
 
 def _loss(chart: LossChart, most: int) -> Chart:
+    faint = 0.8 if len(chart.step) < DENSE else 0.45
+    mark = "evals" if len(chart.eval_step) < MANY_EVALS else "line"
     series = [
-        _series("batches", "--batch", chart.step, chart.loss, most, width=1, alpha=0.5),
-        _series("batches, smoothed", "--train", chart.step, chart.smoothed, most, told=False)
+        _series("batches", "--batch", chart.step, chart.loss, most, width=1, alpha=faint),
+        _series("batches, smoothed", "--smooth", chart.step, chart.smoothed, most, told=False)
         if len(chart.step) >= 50
         else None,
         _errors(chart, most),
-        _series("train loss", "--train", chart.eval_step, chart.train, most, mark="evals"),
-        _series("val loss", "--val", chart.eval_step, chart.val, most, mark="evals"),
+        _series("train loss", "--train", chart.eval_step, chart.train, most, mark=mark),
+        _series("val loss", "--val", chart.eval_step, chart.val, most, mark=mark),
         *_forecast(chart),
         _best(chart),
         _broken(chart),
@@ -149,8 +156,24 @@ def _loss(chart: LossChart, most: int) -> Chart:
         figure="loss",
         main=True,
         loggable=True,
+        cap=_cap(chart),
         alt=_loss_text(chart),
     )
+
+
+def _cap(chart: LossChart) -> float | None:
+    """Return where the loss chart may end if only its first steps lie higher, None if not.
+
+    Nearly every run falls from 10 to 4 in its first moments; all that matters happens below.
+    """
+    if len(chart.loss) < FEWEST_POINTS // 4:
+        return None
+    begun = max(3, int(BEGINNING * len(chart.loss)))
+    later = [chart.loss[begun:], chart.val[chart.eval_step > chart.step[begun]]]
+    values = np.concatenate([v[np.isfinite(v)] for v in later])
+    low, high = float(values.min()), float(values.max())
+    cap = high + 0.25 * (high - low)
+    return cap if float(chart.loss[:begun].max()) > cap else None
 
 
 def _errors(chart: LossChart, most: int) -> Chart | None:
@@ -275,16 +298,18 @@ def _use(chart: UseChart, most: int) -> Chart:
 def _throughput(chart: UseChart, most: int) -> Chart:
     rate = chart.tokens_per_s
     assert rate is not None
-    series = [_series("tokens/s", "--plain", chart.step, rate, most, width=1)]
-    middle = large(float(np.nanmedian(rate)))
+    shown = np.where(chart.plain, rate, np.nan)
+    series = [_series("plain steps", "--plain", chart.step, shown, most, width=1)]
+    middle = large(float(np.nanmedian(shown if np.isfinite(shown).any() else rate)))
     return _chart(
         "throughput",
         "Throughput",
         "tokens/s",
         series,
+        unit="tokens/s",
         figure="timing",
-        alt=f"Throughput: {middle} tokens/s in the middle, {large(float(np.nanmin(rate)))} in the "
-        "slowest step.",
+        alt=f"Throughput: {middle} tokens/s in plain steps, {large(float(np.nanmin(rate)))} in the "
+        "slowest of all.",
     )
 
 

@@ -11,12 +11,14 @@ import numpy as np
 
 from gptdiag.finding import Finding
 from gptdiag.plots.thin import downsample
-from gptdiag.run import Floats, Run
+from gptdiag.run import Floats, Ints, Run
 from gptdiag.wording import significant
 
 WIDTH, HEIGHT = 640, 120  # of the drawing's own units
 POINTS = 400
 AROUND = 0.6  # steps shown on either side, as a part of the steps the finding is about
+WHOLE = 0.85  # of the width, or of the rows
+NEAR = 0.02  # of the run: quoted lines closer than this are shown in one drawing
 FEWEST_ROWS = 30  # shown on either side at least
 
 
@@ -26,7 +28,7 @@ class Excerpt:
 
     path: str  # of an SVG path
     left: float  # of the shaded steps
-    width: float
+    width: float  # 0 if it would be nearly all, which says nothing
     crosses: list[float]  # x of values that are no number
     low: str
     high: str
@@ -47,11 +49,23 @@ def excerpt(run: Run, finding: Finding) -> Excerpt | None:
     if there.sum() < 3:
         return None
     step, values = table.step[there].astype(np.float64), table[name][there]
-    begin, end = _window(step, *finding.steps)
+    about = _about(step, table.line[there], finding)
+    begin, end = _window(step, *about)
     step, values = step[begin:end], values[begin:end]
     if np.isfinite(values).sum() < 2 or step[-1] <= step[0]:
         return None
-    return _drawn(step, values, name, finding.steps)
+    return _drawn(step, values, name, about)
+
+
+def _about(step: Floats, line: Ints, finding: Finding) -> tuple[int, int]:
+    """Return the steps to show: of a finding all over the run, those whose lines it quotes."""
+    assert finding.steps is not None
+    a, b = np.searchsorted(step, finding.steps)
+    quoted = step[np.isin(line, finding.lines)]
+    if b - a > max(WHOLE * len(step), 4 * FEWEST_ROWS) and len(quoted):
+        near = quoted[np.abs(quoted - quoted[0]) <= NEAR * (step[-1] - step[0])]
+        return int(near.min()), int(near.max())
+    return finding.steps
 
 
 def _window(step: Floats, first: int, last: int) -> tuple[int, int]:
@@ -75,7 +89,7 @@ def _drawn(step: Floats, values: Floats, name: str, about: tuple[int, int]) -> E
     return Excerpt(
         path="M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points),
         left=round(max(left - 2, 0), 1),
-        width=round(max(right - left, 0) + 4, 1),
+        width=0 if right - left > WHOLE * WIDTH else round(right - left + 4, 1),
         crosses=[round(float(c), 1) for c in (bad[:: max(1, len(bad) // 50)] - step[0]) * across],
         low=significant(low, 4),
         high=significant(high, 4),
@@ -83,5 +97,5 @@ def _drawn(step: Floats, values: Floats, name: str, about: tuple[int, int]) -> E
         last=int(step[-1]),
         series=label + (" (logarithmic)" if tall else ""),
         text=f"{label} from step {step[0]:.0f} to {step[-1]:.0f}, between {significant(low, 4)} and "
-        f"{significant(high, 4)}; shaded are steps {about[0]} to {about[1]}",
+        f"{significant(high, 4)}; the finding is about steps {about[0]} to {about[1]}",
     )

@@ -22,7 +22,7 @@ LINE_ROOM = 400  # characters of a quoted log line
 VALUE_ROOM = 200  # characters of a setting
 SYMBOLS = {"error": "✕", "warning": "!", "note": "i"}  # severity is never told by colour alone
 # Where the telling part of a figure ends and its explanation begins.
-HEAD = re.compile(r"(.*?)(?:,? (\(.*|at step .*|of .*)|, (.*)|)", re.S)
+HEAD = re.compile(r"(.*?)(?:,? (\(.*|(?:at step|of|for) .*)|, (.*)|)", re.S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def page_view(analysis: Analysis) -> dict[str, Any]:
         "title": title(analysis),
         "verdict": safe(parts.verdict(analysis)),
         "worst": findings[0].severity if findings else "clear",
-        "counts": _counts(findings),
+        "counts": _counts(analysis),
         "symbols": SYMBOLS,
         "suppressed": f"{plural(suppressed, 'finding')} suppressed on request" if suppressed else "",
         "version": analysis.version,
@@ -57,9 +57,13 @@ def title(analysis: Analysis) -> str:
     return safe(sources[0])[:80] + more if sources else "no log"
 
 
-def _counts(findings: tuple[Finding, ...]) -> str:
-    kinds = [(s, sum(f.severity == s for f in findings)) for s in reversed(SEVERITIES)]
-    return ", ".join(plural(n, severity) for severity, n in kinds if n) or "no findings"
+def _counts(analysis: Analysis) -> str:
+    found = [(s, sum(f.severity == s for f in analysis.findings)) for s in reversed(SEVERITIES)]
+    said = [plural(n, severity) for severity, n in found if n]
+    passed = len(parts.by_status(analysis.outcomes, "clear"))
+    skipped = len(parts.by_status(analysis.outcomes, "skipped"))
+    said.append(f"{plural(passed, 'check')} clear")
+    return ", ".join(said) + (f"; {skipped} could not be made" if skipped else "")
 
 
 def _run(analysis: Analysis, index: int) -> dict[str, Any]:
