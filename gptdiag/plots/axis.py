@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class Axis:
 
     kind: str  # one of AXES
     label: str  # with its unit
+    unit: str  # of tokens or time; empty for plain numbers
     step: Floats  # (k,) increasing
     position: Floats  # (k,)
     slope: float  # position per step beyond the last known one
@@ -42,8 +44,21 @@ def axis_of(run: Run, kind: str = "steps", unit: str = "") -> Axis | None:
     """
     none = np.zeros(0)
     if kind == "steps":
-        return Axis(kind, "step", none, none, 1.0)
+        return Axis(kind, "step", "", none, none, 1.0)
     return _by_tokens(run, unit) if kind == "tokens" else _by_time(run, unit)
+
+
+def common_axes(runs: Sequence[Run], kind: str) -> list[Axis | None]:
+    """Return the axes of several runs in one unit, that of the longest run."""
+    axes = [axis_of(run, kind) for run in runs]
+    order = [name for name, *_ in TIME_UNITS] + ["s"]
+    if kind == "tokens":
+        order = [name for name, _ in TOKEN_UNITS] + [""]
+    known = [axis.unit for axis in axes if axis]
+    if kind == "steps" or len(set(known)) < 2:
+        return axes
+    unit = min(known, key=order.index)
+    return [axis_of(run, kind, unit) for run in runs]
 
 
 def _by_tokens(run: Run, unit: str) -> Axis | None:
@@ -64,7 +79,7 @@ def _by_tokens(run: Run, unit: str) -> Axis | None:
     name = unit or next((n for n, size in TOKEN_UNITS if top >= size), "")
     size = known.get(name, 1.0)
     label = f"training tokens ({name})" if name else "training tokens"
-    return Axis("tokens", label, step, tokens / size, slope / size)
+    return Axis("tokens", label, name, step, tokens / size, slope / size)
 
 
 def _by_time(run: Run, unit: str) -> Axis | None:
@@ -77,7 +92,9 @@ def _by_time(run: Run, unit: str) -> Axis | None:
     name = unit or next((n for n, ms, enough in TIME_UNITS if total >= enough * ms), "s")
     size = known.get(name, 1000.0)
     step = times.step.astype(np.float64)
-    return Axis("time", f"training time ({name})", step, passed / size, times.typical_ms / size)
+    return Axis(
+        "time", f"training time ({name})", name, step, passed / size, times.typical_ms / size
+    )
 
 
 def elapsed_ms(run: Run, times: Timing) -> Floats:

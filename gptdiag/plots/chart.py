@@ -30,7 +30,7 @@ class LossChart:
 
     step: Ints
     loss: Floats  # finite
-    smoothed: Floats  # block medians, which no spike moves
+    smoothed: Floats  # block medians, which no spike moves; the first two are NaN
     eval_step: Ints
     train: Floats  # evaluated training loss, NaN where there is none
     val: Floats  # NaN where there is none

@@ -17,7 +17,7 @@ from gptdiag.measures.noise import eval_noise
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.schedule import from_settings, plan_of
 from gptdiag.measures.timing import Timing, timing
-from gptdiag.plots.axis import AXES, Axis, axis_of, elapsed_ms
+from gptdiag.plots.axis import AXES, Axis, axis_of, common_axes, elapsed_ms
 from gptdiag.plots.chart import (
     FAN,
     FROM_SETTINGS,
@@ -33,11 +33,12 @@ from gptdiag.plots.chart import (
 )
 from gptdiag.plots.thin import downsample
 from gptdiag.run import Bools, Floats, Ints, Run, Table
-from gptdiag.stats.smooth import trend
+from gptdiag.stats.smooth import FIRST_BLOCK, trend
 from gptdiag.summary import Summary
 
 __all__ = [
     "AXES",
+    "FEWEST_SMOOTHED",
     "Axis",
     "Charts",
     "Fan",
@@ -49,9 +50,12 @@ __all__ = [
     "UseChart",
     "axis_of",
     "charts_of",
+    "common_axes",
     "downsample",
     "elapsed_ms",
 ]
+
+FEWEST_SMOOTHED = 20  # points; fewer have no beginning to tell from the rest
 
 
 def charts_of(run: Run, summary: Summary, findings: Iterable[Finding] = ()) -> Charts:
@@ -84,7 +88,7 @@ def _loss(run: Run) -> LossChart | None:
     return LossChart(
         step=steps.step,
         loss=steps["loss"],
-        smoothed=trend(steps["loss"]) if len(steps) else steps["loss"],
+        smoothed=_smoothed(steps["loss"]),
         eval_step=evals.step,
         train=evals["train_loss"],
         val=evals["val_loss"],
@@ -95,6 +99,16 @@ def _loss(run: Run) -> LossChart | None:
         fan=_fan(run),
         nan_steps=nan_steps,
     )
+
+
+def _smoothed(loss: Floats) -> Floats:
+    """Return medians of stretches joined by lines, NaN before the middle of the first stretch."""
+    if not len(loss):
+        return loss
+    smooth = trend(loss)
+    if len(loss) > FEWEST_SMOOTHED:  # a flat beginning would hide the first descent
+        smooth[: FIRST_BLOCK // 2] = np.nan
+    return smooth
 
 
 def _broken(table: Table, name: str) -> Ints:

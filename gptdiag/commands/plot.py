@@ -1,0 +1,56 @@
+"""`gptdiag plot`: charts of a run, or of several over each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gptdiag.analysis import analyse_runs
+from gptdiag.commands._shared import format_option, read_sources, write_bytes
+from gptdiag.context import Context
+from gptdiag.errors import EXIT_OK, InputError, UsageError
+
+
+@click.command("plot", short_help="Draw a run: losses, times, MFU, learning rate.")
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "-o", "--output", metavar="FILE", required=True, help="Figure to write: .png, .svg or .pdf."
+)
+@click.option(
+    "--figure",
+    default="",
+    metavar="NAME",
+    help="overview, loss, timing, mfu or rate.  [default: overview; loss for several runs]",
+)
+@click.option(
+    "--x", default="steps", show_default=True, metavar="AXIS", help="steps, tokens or time."
+)
+@click.option("--log-x", is_flag=True, help="Logarithmic x axis, to see the first descent.")
+@click.option("--dark", is_flag=True, help="Light on dark.")
+@format_option
+@click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
+@click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+def command(logs: tuple[str, ...], /, output: str, figure: str, **given: Any) -> int:
+    """Draw the training run in LOG, or the losses of several runs over each other.
+
+    The loss figure shows batches, evaluations with their errors, the best step, the forecast
+    and the steps that findings are about; in the timing figure evaluations and checkpoints stand
+    apart from plain steps.
+    """
+    from gptdiag.plots.draw import KINDS, draw, encode
+
+    kind = Path(output).suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise UsageError(
+            f"{output}: cannot tell the kind of figure", "end it in .png, .svg or .pdf"
+        )
+    context = Context(gpu=given["gpu"], peak_tflops=given["peak_tflops"])
+    context.check()
+    runs, unreadable = read_sources(logs, given["format"])
+    analysis = analyse_runs(runs, context=context)
+    made = draw(analysis, figure, given["x"], dark=given["dark"], log_x=given["log_x"])
+    write_bytes(encode(made, kind), output, given["force"])
+    return InputError.exit_code if unreadable else EXIT_OK

@@ -1,0 +1,155 @@
+"""From an analysis to a matplotlib figure, and from a figure to a file.
+
+Neither pyplot nor any setting of the user's is touched: figures stand by themselves.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gptdiag.analysis import Analysis
+from gptdiag.errors import UsageError, did_you_mean
+from gptdiag.plots import loss, mfu, overview, rate, timing
+from gptdiag.plots.panel import Panel
+from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes
+from gptdiag.plots.style import DARK, LIGHT, TITLE, Style, label, settings
+from gptdiag.run import Run
+
+FIGURES = ("overview", "loss", "timing", "mfu", "rate")
+KINDS = ("png", "svg", "pdf")
+SIZE = (9.0, 5.4)  # inches
+DPI = 150
+MOST_RUNS = 30  # over each other; more cannot be told apart
+
+_PAINTERS: dict[str, Callable[[Panel, Charts], None]] = {
+    "loss": loss.draw,
+    "timing": timing.draw,
+    "mfu": mfu.draw,
+}
+
+
+def draw(
+    analysis: Analysis,
+    figure: str = "",
+    x: str = "steps",
+    *,
+    dark: bool = False,
+    log_x: bool = False,
+) -> Figure:
+    """Return a figure of the run, or of several runs over each other.
+
+    Args:
+        figure: one of FIGURES; empty takes the overview for one run, the loss for several.
+        x: what the x axis counts, one of AXES.
+
+    Raises:
+        UsageError: there is no such figure or axis, or the logs cannot be shown in it.
+    """
+    runs = analysis.runs
+    chosen = figure or ("overview" if len(runs) == 1 else "loss")
+    _check(chosen, x, runs)
+    style = DARK if dark else LIGHT
+    axes = _axes(runs, x)
+    findings = analysis.findings
+    charts = [
+        charts_of(run, summary, [f for f in findings if f.run == k])
+        for k, (run, summary) in enumerate(zip(runs, analysis.summaries, strict=True))
+    ]
+    with settings(style):
+        made = Figure(figsize=SIZE, layout="constrained")
+        FigureCanvasAgg(made)
+        if len(runs) > 1:
+            _several(made, charts, axes, style, log_x)
+        else:
+            _one(made, chosen, charts[0], axes[0], style, log_x)
+        made.draw_without_rendering()  # ticks and layout are made in this style, not a later one
+    return made
+
+
+def encode(figure: Figure, kind: str) -> bytes:
+    """Return a figure as a file of one of KINDS; the same figure gives the same bytes."""
+    dates: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+        "png": {},
+    }
+    file = io.BytesIO()
+    with settings(LIGHT):
+        figure.savefig(
+            file, format=kind, dpi=DPI, metadata=dates[kind], facecolor=figure.get_facecolor()
+        )
+    return file.getvalue()
+
+
+def _check(figure: str, x: str, runs: tuple[Run, ...]) -> None:
+    if figure not in FIGURES:
+        raise UsageError(f"there is no figure {figure!r}.{did_you_mean(figure, FIGURES)}")
+    if x not in AXES:
+        raise UsageError(f"there is no axis {x!r}.{did_you_mean(x, AXES)}")
+    if len(runs) > 1 and figure != "loss":
+        raise UsageError(
+            f"the {figure} figure shows one run, and these are {len(runs)}",
+            "the loss figure lays several over each other: --figure loss",
+        )
+    if len(runs) > MOST_RUNS:
+        raise UsageError(f"{len(runs)} runs are too many for one figure; it takes {MOST_RUNS}")
+
+
+def _axes(runs: tuple[Run, ...], x: str) -> list[Axis]:
+    axes = common_axes(runs, x)
+    for run, axis in zip(runs, axes, strict=True):
+        if axis is None:
+            raise UsageError(f"{run.label} does not tell {x}", "--x steps always works")
+    return [axis for axis in axes if axis]
+
+
+def _one(made: Figure, figure: str, charts: Charts, axis: Axis, style: Style, log_x: bool) -> None:
+    def panel(axes: Axes, width: float) -> Panel:
+        axes.set_xscale("log" if log_x else "linear")
+        return Panel(made, axes, style, axis, width)
+
+    if figure == "overview":
+        overview.draw(made, charts, panel)
+        return
+    if figure == "rate" and charts.gradient is not None:
+        made.set_size_inches(SIZE[0], 1.5 * SIZE[1])
+        upper, lower = made.subplots(2, 1)
+        rate.draw(panel(upper, SIZE[0] - 1), charts)
+        rate.gradient(panel(lower, SIZE[0] - 1), charts)
+    else:
+        painter = _PAINTERS.get(figure, rate.draw)
+        painter(panel(made.add_subplot(), SIZE[0] - 1), charts)
+    _subtitle(made, charts.label)
+
+
+def _several(
+    made: Figure, charts: list[Charts], axes: list[Axis], style: Style, log_x: bool
+) -> None:
+    frame = made.add_subplot()
+    frame.set_xscale("log" if log_x else "linear")
+    panels = [Panel(made, frame, style, axis, SIZE[0] - 1) for axis in axes]
+    made.set_size_inches(SIZE[0], SIZE[1] + 0.2 * max(len(charts) - 3, 0))
+    loss.overlay(panels, charts, short_names([c.label for c in charts]))
+
+
+def _subtitle(made: Figure, name: str) -> None:
+    made.suptitle(label(name, 80), x=0.01, ha="left", fontsize=TITLE - 2, parse_math=False)
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Return names of runs without the folders that all of them are in.
+
+    >>> short_names(["logs/a/train.log", "logs/b/train.log"])
+    ['a/train.log', 'b/train.log']
+    """
+    split = [name.replace("\\", "/").split("/") for name in names]
+    shared = 0
+    while all(len(s) > shared + 1 for s in split) and len({s[shared] for s in split}) == 1:
+        shared += 1
+    return [label("/".join(s[shared:]), 44) for s in split]
