@@ -81,9 +81,17 @@ def analyze(
 
 
 def render(
-    analysis: Analysis, report: str = "terminal", width: int = 100, colour: bool = False
+    analysis: Analysis,
+    report: str = "terminal",
+    width: int = 100,
+    colour: bool = False,
+    static: bool = False,
 ) -> str:
-    """Return an analysis as text: "terminal" or "json".
+    """Return an analysis as text: "terminal", "json" or "html".
+
+    Args:
+        width, colour: of the terminal's report.
+        static: the HTML page without any JavaScript; its charts are pictures.
 
     Raises:
         UsageError: there is no such report.
@@ -96,5 +104,20 @@ def render(
         from gptdiag.report import terminal
 
         return terminal.render(analysis, width, colour)
-    known = ("terminal", "json")
+    if report == "html":
+        from gptdiag.report import html
+
+        return html.render(analysis, static)
+    known = ("terminal", "json", "html")
     raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")
+
+
+def _in_notebook(analysis: Analysis) -> str:
+    """Return what a notebook shows of an analysis: the static page, in a frame without scripts."""
+    from gptdiag.report.html import framed
+
+    return framed(analysis)
+
+
+# An analysis knows nothing of its renderers (the layers), so its look in notebooks is given here.
+Analysis._repr_html_ = _in_notebook  # type: ignore[attr-defined]

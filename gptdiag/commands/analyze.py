@@ -22,7 +22,7 @@ from gptdiag.settings import make_settings
 @format_option
 @click.option(
     "--report",
-    type=click.Choice(["terminal", "json"]),
+    type=click.Choice(["terminal", "json", "html"]),
     default="terminal",
     show_default=True,
     help="Kind of report.",

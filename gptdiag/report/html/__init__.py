@@ -3,6 +3,6 @@
 `view` says what is shown, `charts` what is drawn, `page` puts the file together.
 """
 
-from gptdiag.report.html.page import body, render
+from gptdiag.report.html.page import framed, render
 
-__all__ = ["body", "render"]
+__all__ = ["framed", "render"]

@@ -261,6 +261,8 @@
   // --- a run ---------------------------------------------------------------------------------
 
   async function draw(run) {
+    if (run.drawing) return;
+    run.drawing = true;
     const seen = run.steps ?? run.full;
     run.views?.clear();
     run.xRange = new M.Range1d({ start: toUnit(run, seen[0]), end: toUnit(run, seen[1]) });
@@ -277,6 +279,7 @@
     const places = run.data.charts.map((chart) => document.getElementById(chart.id));
     places.forEach((place) => place.replaceChildren());
     run.views = await Bokeh.embed.add_document_standalone(doc, document.body, places);
+    run.drawing = false;
     document.documentElement.dataset.drawn = [...runs.keys()].filter((id) => runs.get(id).views).join(" ");
   }
 
@@ -334,6 +337,8 @@
   }
 
   document.querySelectorAll('script[type="application/json"]').forEach(begin);
+  if (runs.size <= 3) // so that they are there when the page is printed
+    setTimeout(() => runs.forEach((run) => run.views || draw(run)), 1500);
   document.querySelectorAll("button[data-copy]").forEach((button) =>
     button.addEventListener("click", () => copy(button)));
   addEventListener("beforeprint", () =>

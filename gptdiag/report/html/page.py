@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from markupsafe import Markup
 from gptdiag.analysis import Analysis
 from gptdiag.errors import UsageError
 from gptdiag.report.html.charts import data_of
+from gptdiag.report.html.stills import stills_of
 from gptdiag.report.html.view import page_view
 
 HERE = Path(__file__).parent
@@ -31,10 +33,9 @@ def render(analysis: Analysis, static: bool = False) -> str:
     Raises:
         UsageError: an interactive page needs bokeh, and it is not installed.
     """
-    from gptdiag.report.html.stills import stills_of
-
     drawn = [data_of(analysis, index) for index in range(len(analysis.runs))]
-    stills = [stills_of(analysis, index) for index in range(len(analysis.runs))]
+    kinds = [{chart["kind"] for chart in data["charts"]} if data else set() for data in drawn]
+    stills = [stills_of(analysis, index, shown, static) for index, shown in enumerate(kinds)]
     style = _read("style.css")
     scripts = [] if static else [_script(name) for name in SCRIPTS]
     view = page_view(analysis)
@@ -52,10 +53,8 @@ def render(analysis: Analysis, static: bool = False) -> str:
     )  # fmt: skip
 
 
-def body(analysis: Analysis) -> str:
-    """Return the report without scripts as a fragment, to stand inside another page."""
-    from html import escape
-
+def framed(analysis: Analysis) -> str:
+    """Return the report without scripts in a frame, to stand inside another page."""
     page = escape(render(analysis, static=True), quote=True)
     return (
         f'<iframe title="gptdiag report" sandbox="" srcdoc="{page}" '

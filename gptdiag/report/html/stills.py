@@ -1,10 +1,52 @@
-"""Charts as pictures, for print, for readers without JavaScript and for --static."""
+"""Charts as pictures: for print, for readers without JavaScript, and for --static."""
 
 from __future__ import annotations
 
+import base64
+import warnings
+from dataclasses import replace
+
 from gptdiag.analysis import Analysis
 
+# kind of chart on the page -> figure that shows it
+FIGURES = {"loss": "loss", "rate": "rate", "time": "timing", "use": "mfu"}
+FULL_RUNS = 3  # with more runs than this, only the losses are drawn
+LOSS_ONLY = {"loss": "loss"}
+MOST_RUNS = 30  # of a static page; of an interactive one, as many as FULL_RUNS
 
-def stills_of(analysis: Analysis, index: int) -> dict[str, str]:
-    """Return pictures of a run as data addresses, by kind of chart."""
-    return {}
+
+def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> dict[str, str]:
+    """Return pictures of a run as data addresses, by kind of chart; drawn by matplotlib.
+
+    A picture can neither run scripts nor load anything, whatever it says. An interactive page gets
+    that of the loss only: each takes half a second, and the other charts print as they are.
+    """
+    from gptdiag.plots.draw import draw, encode
+
+    count = len(analysis.runs)
+    if index >= (MOST_RUNS if static else FULL_RUNS):
+        return {}
+    alone = _alone(analysis, index)
+    wanted = FIGURES if static and count <= FULL_RUNS else LOSS_ONLY
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
+        return {
+            kind: _address(encode(draw(alone, figure), "svg"))
+            for kind, figure in wanted.items()
+            if kind in kinds
+        }
+
+
+def _alone(analysis: Analysis, index: int) -> Analysis:
+    """Return the analysis of one of the runs, as if it had been the only one."""
+    outcomes = tuple(
+        replace(o, run=0, findings=tuple(replace(f, run=0) for f in o.findings))
+        for o in analysis.of_run(index)
+    )
+    return Analysis(
+        (analysis.runs[index],), (analysis.summaries[index],), outcomes, version=analysis.version
+    )
+
+
+def _address(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")

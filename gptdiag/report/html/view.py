@@ -44,7 +44,9 @@ def page_view(analysis: Analysis) -> dict[str, Any]:
         "worst": findings[0].severity if findings else "clear",
         "counts": _counts(analysis),
         "symbols": SYMBOLS,
-        "suppressed": f"{plural(suppressed, 'finding')} suppressed on request" if suppressed else "",
+        "suppressed": f"{plural(suppressed, 'finding')} suppressed on request"
+        if suppressed
+        else "",
         "version": analysis.version,
         "runs": [_run(analysis, index) for index in range(len(analysis.runs))],
     }
