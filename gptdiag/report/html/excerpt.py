@@ -96,6 +96,6 @@ def _drawn(step: Floats, values: Floats, name: str, about: tuple[int, int]) -> E
         first=int(step[0]),
         last=int(step[-1]),
         series=label + (" (logarithmic)" if tall else ""),
-        text=f"{label} from step {step[0]:.0f} to {step[-1]:.0f}, between {significant(low, 4)} and "
-        f"{significant(high, 4)}; the finding is about steps {about[0]} to {about[1]}",
+        text=f"{label} from step {step[0]:.0f} to {step[-1]:.0f}, between {significant(low, 4)} "
+        f"and {significant(high, 4)}; the finding is about steps {about[0]} to {about[1]}",
     )

@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gptdiag.analysis import Analysis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # kind of chart on the page -> figure that shows it
 FIGURES = {"loss": "loss", "rate": "rate", "time": "timing", "use": "mfu"}
@@ -21,7 +25,7 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> 
     A picture can neither run scripts nor load anything, whatever it says. An interactive page gets
     that of the loss only: each takes half a second, and the other charts print as they are.
     """
-    from gptdiag.plots.draw import draw, encode
+    from gptdiag.plots.draw import draw
 
     count = len(analysis.runs)
     if index >= (MOST_RUNS if static else FULL_RUNS):
@@ -31,9 +35,7 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
         return {
-            kind: _address(encode(draw(alone, figure), "svg"))
-            for kind, figure in wanted.items()
-            if kind in kinds
+            kind: _picture(draw(alone, figure)) for kind, figure in wanted.items() if kind in kinds
         }
 
 
@@ -48,5 +50,9 @@ def _alone(analysis: Analysis, index: int) -> Analysis:
     )
 
 
-def _address(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
+def _picture(figure: Figure) -> str:
+    from gptdiag.plots.draw import encode
+
+    figure.set_layout_engine("none")  # it is laid out already; twice takes twice as long
+    svg = base64.b64encode(encode(figure, "svg")).decode("ascii")
+    return f"data:image/svg+xml;base64,{svg}"
