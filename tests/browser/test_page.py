@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_opens_without_an_error_or_a_request(kind: str, pages: Pages, tab: Tab) 
     )
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False)), "headings in order"
+    assert all(b <= a + 1 for a, b in pairwise(levels)), "headings in order"
 
 
 def hover(tab: Tab, across: float) -> None:
@@ -112,7 +113,8 @@ def test_dragging_over_a_chart_zooms(pages: Pages, tab: Tab) -> None:
         "return [b.left, b.top, b.width, b.height]"
     )
     height = box[1] + 0.5 * box[3]
-    for kind, across in (("mousePressed", 0.4), ("mouseMoved", 0.5), ("mouseMoved", 0.6), ("mouseReleased", 0.6)):  # fmt: skip
+    drag = [("mousePressed", 0.4), ("mouseMoved", 0.5), ("mouseMoved", 0.6), ("mouseReleased", 0.6)]
+    for kind, across in drag:
         button = {"button": "left", "buttons": 1, "clickCount": 1}
         tab.cdp(
             "Input.dispatchMouseEvent", type=kind, x=box[0] + across * box[2], y=height, **button
