@@ -196,7 +196,7 @@ def test_a_hostile_log_stays_text(pages: Pages, tab: Tab) -> None:
     with pytest.raises(NoAlertPresentException):
         _ = tab.driver.switch_to.alert
     assert tab.js("return document.querySelectorAll('img[src=x]').length") == 0
-    assert tab.js("return document.querySelectorAll('script:not([type])').length") == 3
+    assert tab.js("return document.querySelectorAll('script:not([type])').length") == 4
     links = tab.js("return [...document.links].map(a => a.getAttribute('href'))")
     assert all(link.startswith("#") for link in links)
     assert "<script>alert(1)</script>" in tab.js("return document.body.textContent")

@@ -14,27 +14,21 @@ from gptdiag.analysis import Analysis
 from gptdiag.plots.chart import (
     Charts,
     GradientChart,
-    LossChart,
     RateChart,
     TimeChart,
     UseChart,
 )
-from gptdiag.plots.series import axis_of, charts_of, downsample
-from gptdiag.run import Floats, Ints, Run
-from gptdiag.wording import large, loss, milliseconds, plural, significant
+from gptdiag.plots.series import axis_of, charts_of
+from gptdiag.report.html.losses import loss_chart
+from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
+from gptdiag.run import Run
+from gptdiag.wording import large, milliseconds, plural, significant
 
 POINTS = 2000  # of one series of a single run
 FEWEST_POINTS = 200  # of one series where there are many runs
 KNOTS = 600  # of the map from steps to tokens and to time
-MOST_NAN = 500  # marks of NaN steps
 WHOLE = 0.85  # a finding about this share of the run or more is not shaded: it says nothing
-BEGINNING = 0.03  # of the steps, which may lie above the loss chart
-DENSE = 1000  # losses from which on they are drawn fainter
-MANY_EVALS = 120  # evaluations from which on they are a line without dots
 TALL = 8.0  # a series whose peak is so many times its middle starts on a logarithmic axis
-BIG_NUMBER = 6  # significant digits sent; no pixel shows more
-
-Chart = dict[str, Any]
 
 
 def data_of(analysis: Analysis, index: int) -> dict[str, Any] | None:
@@ -65,7 +59,7 @@ def data_of(analysis: Analysis, index: int) -> dict[str, Any] | None:
 
 def _all(known: Charts, most: int) -> Iterable[Chart]:
     if known.loss:
-        yield _loss(known.loss, most)
+        yield loss_chart(known.loss, most)
     if known.rate:
         yield _rate(known.rate, most)
     if known.time:
@@ -81,11 +75,11 @@ def _all(known: Charts, most: int) -> Iterable[Chart]:
 def _axes(run: Run, first: float, last: float) -> dict[str, Any]:
     """Return positions of steps for each x axis there is; between them runs a straight line."""
     steps = np.unique(np.round(np.linspace(first, last, KNOTS), 3))
-    shown: dict[str, Any] = {"steps": _numbers(steps), "labels": {"steps": "step"}}
+    shown: dict[str, Any] = {"steps": numbers(steps), "labels": {"steps": "step"}}
     for kind in ("tokens", "time"):
         axis = axis_of(run, kind)
         if axis is not None:
-            shown[kind] = _numbers(axis.at(steps))
+            shown[kind] = numbers(axis.at(steps))
             shown["labels"][kind] = axis.label
     return shown
 
@@ -100,143 +94,15 @@ def _bands(known: Charts, figure: str, first: float, last: float) -> list[dict[s
     ]
 
 
-def _chart(kind: str, title: str, label: str, series: list[Chart | None], **more: Any) -> Chart:
-    return {
-        "kind": kind,
-        "title": title,
-        "label": label,
-        "unit": "",
-        "main": False,
-        "loggable": False,
-        "log": False,
-        "series": [s for s in series if s is not None],
-        **more,
-    }
-
-
-def _series(
-    name: str, colour: str, x: Floats | Ints, y: Floats | None, most: int, **more: Any
-) -> Chart | None:
-    """Return a series in few points, None if it has none; `told`: tooltips give its values."""
-    if y is None:
-        return None
-    steps, values = downsample(x, y, most)
-    if not len(steps):
-        return None
-    shown = {"name": name, "colour": colour, "mark": "line", "told": True}
-    return {**shown, "steps": _numbers(steps), "y": _numbers(values), **more}
-
-
-def _numbers(values: Floats | Ints) -> list[float | int]:
-    """Return numbers for JSON: whole ones as integers, others with few digits."""
-    floats = np.asarray(values, dtype=np.float64).tolist()
-    return [int(v) if v.is_integer() else float(f"{v:.{BIG_NUMBER}g}") for v in floats]
-
-
-def _loss(chart: LossChart, most: int) -> Chart:
-    faint = 0.8 if len(chart.step) < DENSE else 0.45
-    mark = "evals" if len(chart.eval_step) < MANY_EVALS else "line"
-    series = [
-        _series("batches", "--batch", chart.step, chart.loss, most, width=1, alpha=faint),
-        _series("batches, smoothed", "--smooth", chart.step, chart.smoothed, most, told=False)
-        if len(chart.step) >= 50
-        else None,
-        _errors(chart, most),
-        _series("train loss", "--train", chart.eval_step, chart.train, most, mark=mark),
-        _series("val loss", "--val", chart.eval_step, chart.val, most, mark=mark),
-        *_forecast(chart),
-        _best(chart),
-        _broken(chart),
-    ]
-    return _chart(
-        "loss",
-        "Loss",
-        "nats per token",
-        series,
-        figure="loss",
-        main=True,
-        loggable=True,
-        cap=_cap(chart),
-        alt=_loss_text(chart),
-    )
-
-
-def _cap(chart: LossChart) -> float | None:
-    """Return where the loss chart may end if only its first steps lie higher, None if not.
-
-    Nearly every run falls from 10 to 4 in its first moments; all that matters happens below.
-    """
-    if len(chart.loss) < FEWEST_POINTS // 4:
-        return None
-    begun = max(3, int(BEGINNING * len(chart.loss)))
-    later = [chart.loss[begun:], chart.val[chart.eval_step > chart.step[begun]]]
-    values = np.concatenate([v[np.isfinite(v)] for v in later])
-    low, high = float(values.min()), float(values.max())
-    cap = high + 0.25 * (high - low)
-    return cap if float(chart.loss[:begun].max()) > cap else None
-
-
-def _errors(chart: LossChart, most: int) -> Chart | None:
-    """Return the standard errors of the evaluations, unless there are more than one can see."""
-    if chart.val_se is None or not 0 < len(chart.eval_step) <= most // 4:
-        return None
-    low, high = chart.val - chart.val_se, chart.val + chart.val_se
-    good = np.isfinite(low)
-    if not good.any():
-        return None
-    return {
-        "name": "± standard error",
-        "colour": "--val",
-        "mark": "bars",
-        "told": False,
-        "steps": _numbers(chart.eval_step[good]),
-        "low": _numbers(low[good]),
-        "high": _numbers(high[good]),
-    }
-
-
-def _forecast(chart: LossChart) -> list[Chart]:
-    fan = chart.fan
-    if fan is None:
-        return []
-    steps = _numbers(fan.step)
-    shown = {"colour": "--val", "told": False, "steps": steps}
-    band = {"mark": "band", "low": _numbers(fan.low), "high": _numbers(fan.high)}
-    name = "forecast"
-    return [
-        {"name": name, **shown, **band},
-        {"name": name, **shown, "mark": "dash", "y": _numbers(fan.value)},
-    ]
-
-
-def _best(chart: LossChart) -> Chart | None:
-    if chart.best_step is None or chart.best_val is None:
-        return None
-    best = np.array([chart.best_val])
-    return _series("best", "--val", np.array([chart.best_step]), best, 1, mark="best", told=False)
-
-
-def _broken(chart: LossChart) -> Chart | None:
-    """Return crosses where the loss is no number, as high as the last number before."""
-    steps = chart.nan_steps[:: max(1, -(-len(chart.nan_steps) // MOST_NAN))]
-    known, values = (chart.step, chart.loss) if len(chart.step) else (chart.eval_step, chart.val)
-    if not len(steps):
-        return None
-    before = np.maximum(np.searchsorted(known, steps) - 1, 0)
-    height = values[before] if len(values) else np.zeros(len(steps))
-    name = "not a number"
-    return _series(name, "--error", steps, height, MOST_NAN + 2, mark="bad", told=False)
-
-
 def _rate(chart: RateChart, most: int) -> Chart:
     series = [
-        _series(f"learning rate ({chart.source})", "--rate", chart.step, chart.lr, most),
+        series_of(f"learning rate ({chart.source})", "--rate", chart.step, chart.lr, most),
     ]
     if chart.ahead_step is not None:
         ahead, lr = chart.ahead_step, chart.ahead_lr
-        series.append(_series("planned", "--rate", ahead, lr, most, mark="dash", told=False))
+        series.append(series_of("planned", "--rate", ahead, lr, most, mark="dash", told=False))
     top, end = float(np.nanmax(chart.lr)), float(chart.lr[-1])
-    return _chart(
+    return chart_of(
         "rate",
         "Learning rate",
         "learning rate",
@@ -253,13 +119,13 @@ def _time(chart: TimeChart, most: int) -> Chart:
         ("step with checkpoint", "--save", chart.save_step, chart.save_ms, "points"),
         ("warm-up", "--rate", chart.warmup_step, chart.warmup_ms, "points"),
     ]
-    series = [_series(n, c, x, y, most, mark=mark, width=1) for n, c, x, y, mark in kinds]
+    series = [series_of(n, c, x, y, most, mark=mark, width=1) for n, c, x, y, mark in kinds]
     peak = max((float(np.max(y)) for _, _, _, y, _ in kinds if len(y)), default=0.0)
     text = f"Step time: a plain step takes {milliseconds(chart.typical_ms)}"
     if len(chart.eval_step) and chart.eval_cost_ms:
         number = plural(len(chart.eval_step), "step")
         text += f"; {number} with an evaluation take {milliseconds(chart.eval_cost_ms)} more"
-    return _chart(
+    return chart_of(
         "time",
         "Step time",
         "ms",
@@ -282,8 +148,8 @@ def _use(chart: UseChart, most: int) -> Chart:
     printed = f"printed average, of {chart.printed_peak:.0f} TFLOP/s"
     shown = None if single is None else np.where(plain, single, np.nan)
     series = [
-        _series(printed, "--batch", step, chart.printed, most),
-        _series(name, "--plain", step, shown, most),
+        series_of(printed, "--batch", step, chart.printed, most),
+        series_of(name, "--plain", step, shown, most),
     ]
     text = "Utilisation"
     if shown is not None and np.isfinite(shown).any():
@@ -292,16 +158,16 @@ def _use(chart: UseChart, most: int) -> Chart:
         low, high = float(np.nanmin(chart.printed)), float(np.nanmax(chart.printed))
         text += f"; the printed average lies between {significant(low)} and {significant(high)} %"
     more = {"unit": "%", "figure": "mfu", "alt": f"{text}."}
-    return _chart("use", "Model FLOPs utilisation", "%", series, **more)
+    return chart_of("use", "Model FLOPs utilisation", "%", series, **more)
 
 
 def _throughput(chart: UseChart, most: int) -> Chart:
     rate = chart.tokens_per_s
     assert rate is not None
     shown = np.where(chart.plain, rate, np.nan)
-    series = [_series("plain steps", "--plain", chart.step, shown, most, width=1)]
+    series = [series_of("plain steps", "--plain", chart.step, shown, most, width=1)]
     middle = large(float(np.nanmedian(shown if np.isfinite(shown).any() else rate)))
-    return _chart(
+    return chart_of(
         "throughput",
         "Throughput",
         "tokens/s",
@@ -315,13 +181,13 @@ def _throughput(chart: UseChart, most: int) -> Chart:
 
 def _gradient(chart: GradientChart, most: int) -> Chart:
     norm = chart.norm
-    series = [_series("gradient norm", "--batch", chart.step, norm, most, width=1)]
+    series = [series_of("gradient norm", "--batch", chart.step, norm, most, width=1)]
     if chart.clip is not None:
         ends = chart.step[[0, -1]]
         clip = np.full(2, chart.clip)
-        series.append(_series("clipped to", "--error", ends, clip, 2, mark="dash", told=False))
+        series.append(series_of("clipped to", "--error", ends, clip, 2, mark="dash", told=False))
     middle, peak = float(np.median(norm)), float(np.max(norm))
-    return _chart(
+    return chart_of(
         "gradient",
         "Gradient norm",
         "L2 norm",
@@ -331,22 +197,3 @@ def _gradient(chart: GradientChart, most: int) -> Chart:
         log=peak > TALL * middle,
         alt=f"Gradient norm: {significant(middle)} in the middle, at most {significant(peak)}.",
     )
-
-
-def _loss_text(chart: LossChart) -> str:
-    said = []
-    if len(chart.loss):
-        said.append(
-            f"training batches from {loss(float(chart.loss[0]))} at step {chart.step[0]} to "
-            f"{loss(float(chart.smoothed[-1]))} at step {chart.step[-1]}"
-        )
-    if chart.best_val is not None:
-        said.append(f"lowest validation loss {loss(chart.best_val)} at step {chart.best_step}")
-        said.append(f"last {loss(float(chart.val[-1]))} at step {chart.eval_step[-1]}")
-    if chart.fan is not None:
-        end = (float(v[-1]) for v in (chart.fan.value, chart.fan.low, chart.fan.high))
-        value, low, high = (loss(v) for v in end)
-        said.append(f"forecast {value} ({low} to {high}) at step {chart.fan.step[-1]:.0f}")
-    if len(chart.nan_steps):
-        said.append(f"no number at {plural(len(chart.nan_steps), 'step')}")
-    return f"Loss: {'; '.join(said)}."

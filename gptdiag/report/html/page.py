@@ -21,7 +21,7 @@ from gptdiag.report.html.stills import stills_of
 from gptdiag.report.html.view import page_view
 
 HERE = Path(__file__).parent
-SCRIPTS = ("early.js", "bokeh", "charts.js")  # in this order
+SCRIPTS = ("early.js", "bokeh", "values.js", "charts.js")  # in this order
 
 
 def render(analysis: Analysis, static: bool = False) -> str:

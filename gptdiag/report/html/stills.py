@@ -35,7 +35,9 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
         return {
-            kind: _picture(draw(alone, figure)) for kind, figure in wanted.items() if kind in kinds
+            kind: _picture(draw(alone, figure), tidy=static)
+            for kind, figure in wanted.items()
+            if kind in kinds
         }
 
 
@@ -50,9 +52,18 @@ def _alone(analysis: Analysis, index: int) -> Analysis:
     )
 
 
-def _picture(figure: Figure) -> str:
+def _picture(figure: Figure, tidy: bool) -> str:
+    """Return a figure as a data address, without the titles, which the page gives.
+
+    Args:
+        tidy: lay it out once more without them, which takes as long as drawing it.
+    """
     from gptdiag.plots.draw import encode
 
-    figure.set_layout_engine("none")  # it is laid out already; twice takes twice as long
+    figure.suptitle("")
+    for axes in figure.axes:
+        axes.set_title("", loc="left")
+    if not tidy:
+        figure.set_layout_engine("none")
     svg = base64.b64encode(encode(figure, "svg")).decode("ascii")
     return f"data:image/svg+xml;base64,{svg}"
