@@ -10,12 +10,13 @@ from gptdiag.wording import loss, plural
 
 FEWEST = 50  # losses, for the first of them to lie above the chart
 MOST_NAN = 500  # marks of NaN steps
-BEGINNING = 0.03  # of the steps, which may lie above the loss chart
+BEGINNING = 0.03  # of the steps, which may lie above the chart
 DENSE = 1000  # losses from which on they are drawn fainter
 MANY_EVALS = 120  # evaluations from which on they are a line without dots
 
 
 def loss_chart(chart: LossChart, most: int) -> Chart:
+    """Return the loss chart, each series in at most `most` points."""
     faint = 0.8 if len(chart.step) < DENSE else 0.45
     mark = "evals" if len(chart.eval_step) < MANY_EVALS else "line"
     series = [

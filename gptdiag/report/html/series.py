@@ -15,6 +15,7 @@ Chart = dict[str, Any]
 
 
 def chart_of(kind: str, title: str, label: str, series: list[Chart | None], **more: Any) -> Chart:
+    """Return a chart of the series there are; `label` is of its y axis."""
     return {
         "kind": kind,
         "title": title,
