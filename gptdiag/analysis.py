@@ -6,6 +6,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from gptdiag.registry import Detector, formats
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 from gptdiag.summary import Summary, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What a log has to show for a need to be met: (where it is told, what to log).
 NEEDS = {
@@ -65,6 +69,27 @@ class Analysis:
             return False
         limit = SEVERITIES.index(severity)
         return any(SEVERITIES.index(f.severity) >= limit for f in self.findings)
+
+    def plot(self, figure: str = "", x: str = "steps", *, dark: bool = False) -> Figure:
+        """Return a matplotlib figure: "overview", "loss", "timing", "mfu" or "rate".
+
+        Without a name it is the overview of one run, or the losses of several over each other.
+
+        Args:
+            x: "steps", "tokens" or "time".
+
+        Raises:
+            UsageError: there is no such figure or axis, or the logs cannot be shown in it.
+        """
+        from gptdiag.plots.draw import draw  # imports upward only here and below, when asked
+
+        return draw(self, figure, x, dark=dark)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the static page, in a frame where no script can run."""
+        from gptdiag.report.html import framed
+
+        return framed(self)
 
 
 def analyse_runs(

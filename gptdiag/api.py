@@ -85,13 +85,13 @@ def render(
     report: str = "terminal",
     width: int = 100,
     colour: bool = False,
+    unicode: bool = True,
     static: bool = False,
 ) -> str:
-    """Return an analysis as text: "terminal", "json" or "html".
+    """Return an analysis as text: "terminal", "markdown", "html" or "json".
 
-    Args:
-        width, colour: of the terminal's report.
-        static: the HTML page without any JavaScript; its charts are pictures.
+    The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
+    it draws its charts in ASCII. The page is without any JavaScript if `static`.
 
     Raises:
         UsageError: there is no such report.
@@ -100,24 +100,17 @@ def render(
         from gptdiag.report import json_v1
 
         return json_v1.render(analysis)
+    if report == "markdown":
+        from gptdiag.report import markdown
+
+        return markdown.render(analysis)
     if report == "terminal":
         from gptdiag.report import terminal
 
-        return terminal.render(analysis, width, colour)
+        return terminal.render(analysis, width, colour, unicode)
     if report == "html":
         from gptdiag.report import html
 
         return html.render(analysis, static)
-    known = ("terminal", "json", "html")
+    known = ("terminal", "markdown", "html", "json")
     raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")
-
-
-def _in_notebook(analysis: Analysis) -> str:
-    """Return what a notebook shows of an analysis: the static page, in a frame without scripts."""
-    from gptdiag.report.html import framed
-
-    return framed(analysis)
-
-
-# An analysis knows nothing of its renderers (the layers), so its look in notebooks is given here.
-Analysis._repr_html_ = _in_notebook  # type: ignore[attr-defined]

@@ -36,6 +36,15 @@ def test_analysis_loads_no_heavy_package() -> None:
     assert loaded_by(code) & HEAVY == set()
 
 
+@pytest.mark.parametrize("report", ["terminal", "markdown", "json"])
+def test_no_text_report_loads_matplotlib(report: str) -> None:
+    code = (
+        "import gptdiag\n"
+        f"gptdiag.render(gptdiag.analyze('examples/overfitting_cpu.log'), {report!r})"
+    )
+    assert loaded_by(code) & HEAVY == set()
+
+
 def test_writing_a_log_needs_the_standard_library_only() -> None:
     code = "from gptdiag import RunLog"
     ours = {"gptdiag"} | set(sys.stdlib_module_names) | {"__main__", "sitecustomize"}

@@ -11,9 +11,15 @@ import click
 
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
-from gptdiag.commands._shared import complain, format_option, read_sources, write_output
+from gptdiag.commands._shared import (
+    complain,
+    format_option,
+    read_sources,
+    write_bytes,
+    write_output,
+)
 from gptdiag.context import Context
-from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError
+from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError, OutputError
 from gptdiag.settings import make_settings
 
 
@@ -22,13 +28,14 @@ from gptdiag.settings import make_settings
 @format_option
 @click.option(
     "--report",
-    type=click.Choice(["terminal", "json", "html"]),
+    type=click.Choice(["terminal", "markdown", "html", "json"]),
     default="terminal",
     show_default=True,
     help="Kind of report.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the report to a file.")
-@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.option("--plots", metavar="DIR", help="Also draw all figures into a folder, as PNG.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option(
     "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
 )
@@ -86,6 +93,8 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
     write_output(
         _render(analysis, given["report"], given["output"]), given["output"], given["force"]
     )
+    if given["plots"]:
+        _plot(analysis, given["plots"], given["force"])
     for outcome in analysis.failed:
         complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
         if shared["verbose"]:
@@ -101,4 +110,22 @@ def _render(analysis: Analysis, report: str, output: str | None) -> str:
     to_terminal = output is None and sys.stdout.isatty()
     colour = to_terminal and not os.environ.get("NO_COLOR")
     width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
-    return render(analysis, report, width, colour)
+    return render(analysis, report, width, colour, unicode=output is not None or _shows_braille())
+
+
+def _shows_braille() -> bool:
+    """Return whether standard output takes more than its code page."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
+
+
+def _plot(analysis: Analysis, folder: str, force: bool) -> None:
+    """Write every figure into a folder, which is made if it is not there."""
+    from gptdiag.plots.draw import encode, every_figure
+
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
+    for name, figure in every_figure(analysis):
+        write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)

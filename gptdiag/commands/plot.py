@@ -33,7 +33,7 @@ from gptdiag.errors import EXIT_OK, InputError, UsageError
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def command(logs: tuple[str, ...], /, output: str, figure: str, **given: Any) -> int:
+def command(logs: tuple[str, ...], output: str, figure: str, **given: Any) -> int:
     """Draw the training run in LOG, or the losses of several runs over each other.
 
     The loss figure shows batches, evaluations with their errors, the best step, the forecast

@@ -6,7 +6,7 @@ Neither pyplot nor any setting of the user's is touched: figures stand by themse
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -39,37 +39,57 @@ def draw(
     figure: str = "",
     x: str = "steps",
     *,
+    run: int | None = None,
     dark: bool = False,
     log_x: bool = False,
 ) -> Figure:
-    """Return a figure of the run, or of several runs over each other.
+    """Return a figure of one run, or of several runs over each other.
 
     Args:
         figure: one of FIGURES; empty takes the overview for one run, the loss for several.
         x: what the x axis counts, one of AXES.
+        run: index of the one run to draw; None draws all.
 
     Raises:
         UsageError: there is no such figure or axis, or the logs cannot be shown in it.
     """
-    runs = analysis.runs
-    chosen = figure or ("overview" if len(runs) == 1 else "loss")
-    _check(chosen, x, runs)
+    chosen = range(len(analysis.runs)) if run is None else [run]
+    runs = [analysis.runs[k] for k in chosen]
+    figure = figure or ("overview" if len(runs) == 1 else "loss")
+    _check(figure, x, len(runs))
     style = DARK if dark else LIGHT
     axes = _axes(runs, x)
-    findings = analysis.findings
-    charts = [
-        charts_of(run, summary, [f for f in findings if f.run == k])
-        for k, (run, summary) in enumerate(zip(runs, analysis.summaries, strict=True))
-    ]
+    charts = [_charts(analysis, k) for k in chosen]
     with settings(style):
         made = Figure(figsize=SIZE, layout="constrained")
         FigureCanvasAgg(made)
         if len(runs) > 1:
             _several(made, charts, axes, style, log_x)
         else:
-            _one(made, chosen, charts[0], axes[0], style, log_x)
+            _one(made, figure, charts[0], axes[0], style, log_x)
         made.draw_without_rendering()  # ticks and layout are made in this style, not a later one
+        made.set_layout_engine("none")
     return made
+
+
+def every_figure(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
+    """Yield all figures there are data for, each with a name for its file."""
+    if len(analysis.runs) == 1:
+        there = _charts(analysis, 0)
+        charts = {"loss": there.loss, "timing": there.time, "mfu": there.use, "rate": there.rate}
+        for name in FIGURES:
+            if name not in charts or charts[name] is not None:
+                yield name, draw(analysis, name)
+        return
+    if len(analysis.runs) <= MOST_RUNS:
+        yield "loss", draw(analysis, "loss")
+    for k in range(min(len(analysis.runs), MOST_RUNS)):
+        yield f"run-{k + 1}", draw(analysis, "overview", run=k)
+
+
+def _charts(analysis: Analysis, k: int) -> Charts:
+    findings = [f for f in analysis.findings if f.run == k]
+    return charts_of(analysis.runs[k], analysis.summaries[k], findings)
 
 
 def encode(figure: Figure, kind: str) -> bytes:
@@ -87,21 +107,21 @@ def encode(figure: Figure, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _check(figure: str, x: str, runs: tuple[Run, ...]) -> None:
+def _check(figure: str, x: str, runs: int) -> None:
     if figure not in FIGURES:
         raise UsageError(f"there is no figure {figure!r}.{did_you_mean(figure, FIGURES)}")
     if x not in AXES:
         raise UsageError(f"there is no axis {x!r}.{did_you_mean(x, AXES)}")
-    if len(runs) > 1 and figure != "loss":
+    if runs > 1 and figure != "loss":
         raise UsageError(
-            f"the {figure} figure shows one run, and these are {len(runs)}",
+            f"the {figure} figure shows one run, and these are {runs}",
             "the loss figure lays several over each other: --figure loss",
         )
-    if len(runs) > MOST_RUNS:
-        raise UsageError(f"{len(runs)} runs are too many for one figure; it takes {MOST_RUNS}")
+    if runs > MOST_RUNS:
+        raise UsageError(f"{runs} runs are too many for one figure; it takes {MOST_RUNS}")
 
 
-def _axes(runs: tuple[Run, ...], x: str) -> list[Axis]:
+def _axes(runs: list[Run], x: str) -> list[Axis]:
     axes = common_axes(runs, x)
     for run, axis in zip(runs, axes, strict=True):
         if axis is None:

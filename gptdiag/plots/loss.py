@@ -5,11 +5,14 @@ The y axis is made for the part after the first descent; what lies above it is m
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gptdiag.plots.chart import Charts, LossChart
+from gptdiag.plots.limits import limits_of
 from gptdiag.plots.panel import Panel
 from gptdiag.plots.series import downsample
 from gptdiag.run import Floats
@@ -18,8 +21,6 @@ from gptdiag.wording import loss as in_nats
 
 TITLE = "Loss"
 UNIT = "loss (nats per token)"
-DESCENT = 0.1  # of the points; the first descent, which need not fit on the axis
-HEADROOM = 1.2  # heights of the rest of the curve that the descent is shown above it, at most
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # of several runs, beside their colours
 FAINT_RUNS = 3  # with more runs than this, single batches are not drawn
 
@@ -30,7 +31,9 @@ def draw(panel: Panel, charts: Charts) -> None:
     if chart is None or not (len(chart.loss) or len(chart.eval_step)):
         panel.nothing(TITLE, "the log holds no finite loss")
         return
-    _limits(panel, [chart])
+    panel.axes.set_ylim(*limits_of([chart]))
+    ahead = panel.at(chart.fan.step) if chart.fan is not None else np.zeros(0)
+    panel.x_limits(np.concatenate([_x_of(panel, chart), ahead]))
     _batches(panel, chart)
     _evaluations(panel, chart)
     _fan(panel, chart)
@@ -39,37 +42,9 @@ def draw(panel: Panel, charts: Charts) -> None:
     panel.finish(TITLE, UNIT, [m for m in charts.marks if m.figure == "loss"])
 
 
-def limits_of(charts: list[LossChart]) -> tuple[float, float]:
-    """Return the y range that shows all of the curves but the top of their first descent."""
-    rest, every = [], []
-    for chart in charts:
-        finite = [y[np.isfinite(y)] for y in (chart.val, chart.train)]
-        late = chart.loss[int(DESCENT * len(chart.loss)) :]
-        if len(late):
-            rest.append(np.quantile(late, [0.0, 0.5, 0.995]))
-            rest.append(chart.smoothed[int(DESCENT * len(chart.smoothed)) :])
-        rest += [y[min(int(np.ceil(DESCENT * len(y))), len(y) - 1) :] for y in finite if len(y)]
-        every += [chart.loss, *finite]
-        if chart.fan is not None:
-            rest.append(np.array([chart.fan.low[-1], chart.fan.high[-1]]))
-    values, all_values = np.concatenate(rest), np.concatenate(every)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    height = max(high - low, 0.02 * abs(high), 1e-6)
-    top = min(float(all_values.max()), high + HEADROOM * height)
-    return low - 0.05 * (top - low) - 0.01 * height, top + 0.06 * max(top - low, height)
-
-
-def _limits(panel: Panel, charts: list[LossChart]) -> None:
-    low, high = limits_of(charts)
-    panel.axes.set_ylim(low, high)
-    ends = [
-        panel.at(steps)
-        for chart in charts
-        for steps in (chart.step, chart.eval_step, chart.nan_steps)
-        if len(steps)
-    ]
-    ends += [panel.at(chart.fan.step) for chart in charts if chart.fan is not None]
-    panel.x_limits(np.concatenate(ends))
+def _x_of(panel: Panel, chart: LossChart) -> Floats:
+    """Return the positions of all that was logged."""
+    return panel.at(np.concatenate([chart.step, chart.eval_step, chart.nan_steps]))
 
 
 def _batches(panel: Panel, chart: LossChart) -> None:
@@ -171,16 +146,12 @@ def overlay(panels: list[Panel], charts: list[Charts], names: list[str]) -> None
     if not there:
         first.nothing(TITLE, "no log holds a finite loss")
         return
-    low, high = limits_of([chart for _, chart, _ in there])
-    ends = []
+    first.axes.set_ylim(*limits_of([replace(chart, fan=None) for _, chart, _ in there]))
+    first.x_limits(np.concatenate([_x_of(panel, chart) for panel, chart, _ in there]))
     for number, (panel, chart, name) in enumerate(there):
-        _limits(panel, [chart])
-        ends.append(panel.axes.get_xlim())
         _one_of_several(panel, chart, name, number, len(there) <= FAINT_RUNS)
         if panel is not first:
             first.entries += panel.entries
-    first.axes.set_ylim(low, high)
-    first.axes.set_xlim(min(a for a, _ in ends), max(b for _, b in ends))
     first.finish(TITLE, UNIT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 
 from gptdiag.plots.chart import Charts, UseChart
 from gptdiag.plots.panel import Panel, short
@@ -16,6 +17,7 @@ from gptdiag.wording import large, significant
 
 TITLE = "Model FLOPs utilisation"
 RATE_TITLE = "Throughput"
+FAR = 20.0  # a printed average this much lower would lie on the axis
 
 
 def draw(panel: Panel, charts: Charts) -> None:
@@ -60,13 +62,18 @@ def _typical(chart: UseChart, values: Floats, unit: str) -> str:
 
 
 def _printed(panel: Panel, chart: UseChart, printed: Floats) -> Floats:
+    """Draw the printed average, and return what of it the axis has to hold."""
+    name = f"printed, a running average, % of {chart.printed_peak:.0f} TFLOP/s"
+    finite = printed[np.isfinite(printed)]
+    if chart.true is not None and np.median(finite) * FAR < np.nanmedian(chart.true):
+        nothing = Line2D([], [], lw=0)
+        panel.entry(nothing, f"{name}: {significant(float(np.median(finite)))} %, not drawn")
+        return np.zeros(0)
     x, y = downsample(panel.at(chart.step), printed)
-    (line,) = panel.axes.plot(
-        x, y, color=panel.style.val, lw=1.2, ls="--" if len(x) < 500 else "-", zorder=3
-    )
-    peak = f"{chart.printed_peak:.0f} TFLOP/s"
-    panel.entry(line, f"printed, a running average, % of {peak}")
-    return printed[np.isfinite(printed)]
+    dash = "--" if len(x) < 500 else "-"
+    (line,) = panel.axes.plot(x, y, color=panel.style.val, lw=1.2, ls=dash, zorder=3)
+    panel.entry(line, name)
+    return finite
 
 
 def _single(panel: Panel, chart: UseChart, values: Floats, name: str) -> None:

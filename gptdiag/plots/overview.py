@@ -35,9 +35,15 @@ def draw(figure: Figure, charts: Charts, panel: MakePanel) -> None:
     figure.set_size_inches(SIZE[0], SIZE[1] + ROW * (rows - 1) if rows else 5.0)
     grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.25] + [1.0] * rows)
     loss.draw(panel(figure.add_subplot(grid[0, :]), SIZE[0] - 1), charts)
+    panels = []
     for k, painter in enumerate(below):
         axes = figure.add_subplot(grid[1 + k // columns, k % columns])
-        painter(panel(axes, SIZE[0] / columns - 0.9), charts)
+        panels.append(panel(axes, SIZE[0] / columns - 0.9))
+        painter(panels[-1], charts)
+    for row in range(0, len(panels), columns):  # titles side by side stand at one height
+        beside = panels[row : row + columns]
+        for one in beside:
+            one.head(max(p.rows for p in beside))
     figure.suptitle(
         label(charts.label, 90), x=0.01, ha="left", fontsize=TITLE + 2, parse_math=False
     )

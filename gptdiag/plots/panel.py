@@ -19,13 +19,15 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from gptdiag.plots.chart import Mark
 from gptdiag.plots.series import Axis
-from gptdiag.plots.style import SMALL, TITLE, Style
+from gptdiag.plots.style import SMALL, TITLE, Style, width_of
 from gptdiag.run import Floats, Ints
 
 ROW = 14.0  # points per row of text above the axes
 MOST_MARKS = 5  # findings shown in one panel
 WHOLE = 0.9  # a finding about more of the x axis than this shades nothing: it would tell nothing
-LETTER = 0.56  # width of a usual letter, as a share of its font size
+# Findings about single steps far apart, not about all steps between the first and the last.
+SINGLE_STEPS = frozenset({"GD103", "GD301", "GD302", "GD303", "GD304", "GD403"})
+LEGEND = SMALL + 0.5  # points
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Panel:
     axis: Axis
     width: float  # inches, about
     entries: list[tuple[Any, str]] = field(default_factory=list)  # of the legend
+    title: str = ""
+    rows: int = 0  # of findings and legend, above the axes
 
     def at(self, step: Floats | Ints | int) -> Floats:
         """Return the x positions of steps; on a logarithmic axis step 0 stands at 1."""
@@ -69,7 +73,8 @@ class Panel:
     def nothing(self, title: str, why: str) -> None:
         """Say that there is nothing to draw, instead of an empty frame."""
         self.axes.set_axis_off()
-        self.axes.set_title(title, loc="left", fontsize=TITLE, fontweight="bold")
+        self.title = title
+        self.head(0)
         self.axes.text(
             0.5, 0.5, why, transform=self.axes.transAxes, ha="center", va="center",
             color=self.style.muted,
@@ -79,45 +84,47 @@ class Panel:
         """Write title, legend, axis labels and findings; call it when the limits are set."""
         self.axes.set_xlabel(self.axis.label)
         if self.axes.get_xscale() == "linear":
-            self.axes.xaxis.set_major_locator(MaxNLocator(nbins=max(3, round(1.1 * self.width))))
+            self.axes.xaxis.set_major_locator(
+                MaxNLocator(max(3, round(1.1 * self.width)), steps=[1, 2, 2.5, 5, 10])
+            )
         self.axes.xaxis.set_major_formatter(lambda value, _: short(value))
         self.axes.set_ylabel(y_label)
-        rows = self._marks(marks)
-        rows += self._legend(rows)
+        self.title = title
+        columns = self._columns([text for _, text in self.entries])
+        self.rows = self._marks(marks) + -(-len(self.entries) // columns)
+        self.head(self.rows)
+
+    def head(self, rows: int) -> None:
+        """Write the title above so many rows, and the legend below the title."""
         self.axes.set_title(
-            title, loc="left", fontsize=TITLE, fontweight="bold", pad=7 + ROW * rows,
+            self.title, loc="left", fontsize=TITLE, fontweight="bold", pad=6 + ROW * rows,
             parse_math=False,
         )  # fmt: skip
+        if not self.entries:
+            return
+        handles, labels = zip(*self.entries, strict=True)
+        legend = self.axes.legend(
+            handles, labels, loc="upper left", bbox_to_anchor=(0, 1),
+            bbox_transform=self._above(rows - 0.5), ncols=self._columns(labels), frameon=False,
+            fontsize=LEGEND, borderaxespad=0, borderpad=0, labelspacing=0.3,
+            columnspacing=1.4, handlelength=1.8, handletextpad=0.5,
+        )  # fmt: skip
+        legend.set_in_layout(False)  # the title's distance keeps its place free
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
     def _above(self, row: float) -> Transform:
         """Return axes coordinates, moved up to a row above the axes."""
         up = ScaledTranslation(0, (8 + ROW * row) / 72, self.figure.dpi_scale_trans)
         return self.axes.transAxes + up
 
-    def _legend(self, rows: int) -> int:
-        """Draw the legend above so many rows and return how many it takes."""
-        if not self.entries:
-            return 0
-        handles, labels = zip(*self.entries, strict=True)
-        columns = self._columns(labels)
-        legend = self.axes.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(0, 1),
-            bbox_transform=self._above(rows - 0.2), ncols=columns, frameon=False,
-            fontsize=SMALL + 0.5, borderaxespad=0, borderpad=0, labelspacing=0.3,
-            columnspacing=1.4, handlelength=1.8, handletextpad=0.5,
-        )  # fmt: skip
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-        return -(-len(labels) // columns)
-
     def _columns(self, labels: Sequence[str]) -> int:
         """Return into how many columns the legend goes; it fills them one after the other."""
-        room = self.width * 72 - 20
+        room = self.width * 72
+        widths = np.array([width_of(text, LEGEND) for text in labels])
         for columns in range(len(labels), 1, -1):
-            rows = -(-len(labels) // columns)
-            starts = range(0, len(labels), rows)
-            longest = [max(map(len, labels[k : k + rows])) for k in starts]
-            if sum(n * LETTER * (SMALL + 0.5) + 38 for n in longest) <= room:
+            each = [part.max() for part in np.array_split(widths, columns)]
+            if sum(each) + columns * (1.8 + 0.5 + 1.4) * LEGEND <= room:
                 return columns
         return 1
 
@@ -139,17 +146,18 @@ class Panel:
         to_axes = self.axes.transScale + self.axes.transLimits
         low = max(min(self.axes.get_ylim()), 1e-300)
         first, last = (float(to_axes.transform((x, low))[0]) for x in ends)
-        if last - first < WHOLE:
+        single = mark.code in SINGLE_STEPS
+        if last - first < WHOLE and not single:
             self.axes.axvspan(*ends, color=colour, alpha=0.12, lw=0, zorder=0)
         self.axes.plot(
             [first, max(last, first + 0.005)], [1, 1], transform=self._above(row), color=colour,
-            lw=4, clip_on=False, solid_capstyle="butt",
+            lw=4, ls=(0, (0.5, 0.75)) if single else "-", clip_on=False, solid_capstyle="butt",
         )  # fmt: skip
         self._beside(f"{mark.severity} {mark.code} {mark.name}", first, last, row)
 
     def _beside(self, text: str, first: float, last: float, row: int) -> None:
         """Write a text beside its bar where there is room, else upon it."""
-        need = (len(text) * LETTER * SMALL + 12) / (self.width * 72)
+        need = (width_of(text, SMALL) + 8) / (self.width * 72)
         gap = 6 / (self.width * 72)
         if last + need <= 1:
             self._text(last + gap, row, text, self.style.ink, "left")
@@ -163,10 +171,11 @@ class Panel:
         self, x: float, row: int, text: str, colour: str, side: str, upon: bool = False
     ) -> None:
         ground = {"facecolor": self.style.ground, "edgecolor": "none", "pad": 1.0}
-        self.axes.text(
+        written = self.axes.text(
             x, 1, text, transform=self._above(row), ha=side, va="center", fontsize=SMALL,
             color=colour, parse_math=False, bbox=ground if upon else None,
         )  # fmt: skip
+        written.set_in_layout(False)
 
 
 def short(value: float) -> str:

@@ -53,6 +53,7 @@ __all__ = [
     "common_axes",
     "downsample",
     "elapsed_ms",
+    "loss_chart",
 ]
 
 FEWEST_SMOOTHED = 20  # points; fewer have no beginning to tell from the rest
@@ -63,7 +64,7 @@ def charts_of(run: Run, summary: Summary, findings: Iterable[Finding] = ()) -> C
     with np.errstate(all="ignore"):
         return Charts(
             label=run.label,
-            loss=_loss(run),
+            loss=loss_chart(run),
             rate=_rate(run, summary),
             time=_time(run),
             use=_use(run, summary),
@@ -74,7 +75,8 @@ def charts_of(run: Run, summary: Summary, findings: Iterable[Finding] = ()) -> C
         )
 
 
-def _loss(run: Run) -> LossChart | None:
+def loss_chart(run: Run) -> LossChart | None:
+    """Return the losses of a run, None if the log has none."""
     steps = run.steps.where(np.isfinite(run.steps["loss"]))
     evals = run.evals.where(
         np.isfinite(run.evals["val_loss"]) | np.isfinite(run.evals["train_loss"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib import font_manager, ft2font
 from matplotlib import style as mpl_style
+from matplotlib.textpath import text_to_path
 
 from gptdiag.report.safe_text import safe
 
@@ -119,3 +120,10 @@ def label(text: str, room: int = LONGEST) -> str:
 def _glyphs() -> frozenset[int]:
     font: ft2font.FT2Font = font_manager.get_font(font_manager.findfont(FONT))
     return frozenset(font.get_charmap())
+
+
+def width_of(text: str, size: float) -> float:
+    """Return how wide a text is, in points, at a font size in points."""
+    font = font_manager.FontProperties(family=FONT, size=size)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width)

@@ -15,19 +15,24 @@ from gptdiag.finding import Finding, Outcome
 from gptdiag.registry import formats
 from gptdiag.report import parts
 from gptdiag.report.safe_text import safe
+from gptdiag.report.text_chart import loss_chart
 from gptdiag.run import Run
 from gptdiag.wording import count, plural
 
 WIDEST = 110  # columns; longer lines of prose are hard to read
 NARROWEST = 40
+CHART_WIDTH = 80  # columns; in fewer a chart shows too little
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 FULL_RUNS = 3  # with more runs than this, the checks that found nothing are only counted
 MOST_ROWS = 40  # runs listed in the overview
 
 
-def render(analysis: Analysis, width: int = 80, colour: bool = False) -> str:
-    """Return the report, wrapped to `width` columns, with ANSI colours if asked for."""
-    page = _Page(max(NARROWEST, min(width, WIDEST)))
+def render(analysis: Analysis, width: int = 80, colour: bool = False, unicode: bool = True) -> str:
+    """Return the report, wrapped to `width` columns, with ANSI colours if asked for.
+
+    Without `unicode` its charts are drawn in ASCII.
+    """
+    page = _Page(max(NARROWEST, min(width, WIDEST)), unicode)
     page.write(click.style("Verdict: ", bold=True) + safe(parts.verdict(analysis)))
     if len(analysis.runs) > FULL_RUNS:
         _overview(page, analysis)
@@ -47,8 +52,9 @@ def render(analysis: Analysis, width: int = 80, colour: bool = False) -> str:
 class _Page:
     """Lines of text wrapped to a width; styled pieces count without their codes."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, unicode: bool = True) -> None:
         self.width = width
+        self.unicode = unicode
         self.lines: list[str] = []
 
     def gap(self) -> None:
@@ -90,6 +96,9 @@ def _run(page: _Page, analysis: Analysis, index: int) -> None:
     page.gap()
     for name, value in parts.figures(run, summary):
         page.write(safe(value), first=f"  {name:<16} ")
+    if page.width >= CHART_WIDTH:
+        page.gap()
+        page.lines += [f"  {line}" for line in loss_chart(run, page.width - 2, page.unicode)]
     _findings(page, analysis, [f for f in analysis.findings if f.run == index])
     outcomes = analysis.of_run(index)
     _listed(page, "Checked, and clear", parts.by_status(outcomes, "clear"))

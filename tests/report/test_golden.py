@@ -54,6 +54,14 @@ def test_json_report(code: str, update_golden: bool) -> None:
     compare(text, GOLDEN / f"{code}.json", update_golden)
 
 
+@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.name[:3] in ("cpu", "ove")])
+def test_markdown_report(path: Path, update_golden: bool) -> None:
+    name = os.path.relpath(path, ROOT).replace(os.sep, "/")
+    text = replace(read_text(str(path)), name=name)
+    report = render(analyse_runs(parse_text(text)), "markdown")
+    compare(report + "\n", GOLDEN / f"{path.name.split('.')[0]}.md", update_golden)
+
+
 def rounded(value: Any) -> Any:
     """Return a report with six significant digits: the last ones differ between machines."""
     if isinstance(value, dict):

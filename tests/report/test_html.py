@@ -111,7 +111,7 @@ def test_a_long_log_makes_a_page_of_moderate_size() -> None:
 
 
 def test_a_notebook_shows_it_in_a_closed_frame(overfitted: Analysis) -> None:
-    shown = overfitted._repr_html_()  # type: ignore[attr-defined]
+    shown = overfitted._repr_html_()
     assert shown.startswith("<iframe")
     assert 'sandbox=""' in shown
 
