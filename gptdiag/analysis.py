@@ -81,9 +81,15 @@ class Analysis:
         Raises:
             UsageError: there is no such figure or axis, or the logs cannot be shown in it.
         """
-        from gptdiag.plots.draw import draw  # the one import upward, for plots that are asked for
+        from gptdiag.plots.draw import draw  # imports upward only here and below, when asked
 
         return draw(self, figure, x, dark=dark)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the static page, in a frame where no script can run."""
+        from gptdiag.report.html import framed
+
+        return framed(self)
 
 
 def analyse_runs(

@@ -86,11 +86,12 @@ def render(
     width: int = 100,
     colour: bool = False,
     unicode: bool = True,
+    static: bool = False,
 ) -> str:
-    """Return an analysis as text: "terminal", "markdown" or "json".
+    """Return an analysis as text: "terminal", "markdown", "html" or "json".
 
     The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
-    it draws its charts in ASCII.
+    it draws its charts in ASCII. The page is without any JavaScript if `static`.
 
     Raises:
         UsageError: there is no such report.
@@ -107,5 +108,9 @@ def render(
         from gptdiag.report import terminal
 
         return terminal.render(analysis, width, colour, unicode)
-    known = ("terminal", "markdown", "json")
+    if report == "html":
+        from gptdiag.report import html
+
+        return html.render(analysis, static)
+    known = ("terminal", "markdown", "html", "json")
     raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")

@@ -28,7 +28,7 @@ from gptdiag.settings import make_settings
 @format_option
 @click.option(
     "--report",
-    type=click.Choice(["terminal", "markdown", "json"]),
+    type=click.Choice(["terminal", "markdown", "html", "json"]),
     default="terminal",
     show_default=True,
     help="Kind of report.",

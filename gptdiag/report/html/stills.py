@@ -1,0 +1,88 @@
+"""Charts as pictures: for print, for readers without JavaScript, and for --static."""
+
+from __future__ import annotations
+
+import base64
+import re
+import warnings
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gptdiag.analysis import Analysis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# kind of chart on the page -> figure that shows it
+FIGURES = {"loss": "loss", "rate": "rate", "time": "timing", "use": "mfu"}
+FULL_RUNS = 3  # with more runs than this, only the losses are drawn
+FEW_MARKERS = 20
+LOSS_ONLY = {"loss": "loss"}
+MOST_RUNS = 30  # of a static page; of an interactive one, as many as FULL_RUNS
+
+
+def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> dict[str, str]:
+    """Return pictures of a run as data addresses, by kind of chart; drawn by matplotlib.
+
+    A picture can neither run scripts nor load anything, whatever it says. An interactive page gets
+    that of the loss only: each takes half a second, and the other charts print as they are.
+    """
+    from gptdiag.plots.draw import draw
+
+    count = len(analysis.runs)
+    if index >= (MOST_RUNS if static else FULL_RUNS):
+        return {}
+    alone = _alone(analysis, index)
+    wanted = FIGURES if static and count <= FULL_RUNS else LOSS_ONLY
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
+        return {
+            kind: _picture(draw(alone, figure), tidy=static)
+            for kind, figure in wanted.items()
+            if kind in kinds
+        }
+
+
+def _alone(analysis: Analysis, index: int) -> Analysis:
+    """Return the analysis of one of the runs, as if it had been the only one."""
+    outcomes = tuple(
+        replace(o, run=0, findings=tuple(replace(f, run=0) for f in o.findings))
+        for o in analysis.of_run(index)
+    )
+    return Analysis(
+        (analysis.runs[index],), (analysis.summaries[index],), outcomes, version=analysis.version
+    )
+
+
+def _picture(figure: Figure, tidy: bool) -> str:
+    """Return a figure as a data address, without the titles, which the page gives.
+
+    Args:
+        tidy: lay it out once more without them, which takes as long as drawing it.
+    """
+    from gptdiag.plots.draw import encode
+
+    figure.suptitle("")
+    for axes in figure.axes:
+        axes.set_title("", loc="left")
+    if not tidy:
+        figure.set_layout_engine("none")
+    svg = base64.b64encode(_smaller(encode(figure, "svg"))).decode("ascii")
+    return f"data:image/svg+xml;base64,{svg}"
+
+
+def _smaller(svg: bytes) -> bytes:
+    """Return a drawing with tenths of a point, and each style of its markers said once.
+
+    >>> _smaller(b'<svg><path d="M 1.23456 7"/></svg>')
+    b'<svg><path d="M 1.2 7"/></svg>'
+    """
+    short = re.sub(rb' (?:d|x|y)="[^"]*"', lambda m: re.sub(rb"(\.\d)\d+", rb"\1", m[0]), svg)
+    uses = Counter(re.findall(rb'<use [^>]* style="([^"]*)"/>', short))
+    rules = b""
+    for number, (style, times) in enumerate(uses.items()):
+        if times > FEW_MARKERS:
+            short = short.replace(b' style="%s"/>' % style, b' class="m%d"/>' % number)
+            rules += b".m%d{%s}" % (number, style)
+    return short.replace(b"<defs>", b"<style>%s</style><defs>" % rules, 1) if rules else short

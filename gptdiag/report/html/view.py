@@ -1,0 +1,196 @@
+"""What the page shows, as plain values in the order of the page. The templates only lay it out."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gptdiag.analysis import Analysis
+from gptdiag.finding import SEVERITIES, Finding, Outcome, Remedy
+from gptdiag.registry import formats
+from gptdiag.remedies import as_flags
+from gptdiag.report import parts
+from gptdiag.report.html.excerpt import excerpt
+from gptdiag.report.safe_text import safe
+from gptdiag.run import Run, Table
+from gptdiag.wording import loss, perplexity, plural
+
+MOST_EVALS = 1000  # rows of a table of evaluations; beyond, every so many
+LINE_ROOM = 400  # characters of a quoted log line
+VALUE_ROOM = 200  # characters of a setting
+SYMBOLS = {"error": "✕", "warning": "!", "note": "i"}  # severity is never told by colour alone
+# Where the telling part of a figure ends and its explanation begins.
+HEAD = re.compile(r"(.*?)(?:,? (\(.*|(?:at step|of|for) .*)|, (.*)|)", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure: its name, the number itself, and the rest of what is said of it."""
+
+    name: str
+    value: str
+    rest: str
+
+
+def page_view(analysis: Analysis) -> dict[str, Any]:
+    """Return all the page shows but its charts."""
+    findings = analysis.findings
+    suppressed = len(analysis.suppressed)
+    return {
+        "title": title(analysis),
+        "verdict": safe(parts.verdict(analysis)),
+        "worst": findings[0].severity if findings else "clear",
+        "counts": _counts(analysis),
+        "symbols": SYMBOLS,
+        "suppressed": f"{plural(suppressed, 'finding')} suppressed on request"
+        if suppressed
+        else "",
+        "version": analysis.version,
+        "runs": [_run(analysis, index) for index in range(len(analysis.runs))],
+    }
+
+
+def title(analysis: Analysis) -> str:
+    """Return the name of the page: that of the log, without its folders."""
+    sources = list(dict.fromkeys(re.split(r"[\\/]", run.source)[-1] for run in analysis.runs))
+    more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+    return safe(sources[0])[:80] + more if sources else "no log"
+
+
+def _counts(analysis: Analysis) -> str:
+    found = [(s, sum(f.severity == s for f in analysis.findings)) for s in reversed(SEVERITIES)]
+    said = [plural(n, severity) for severity, n in found if n]
+    passed = len(parts.by_status(analysis.outcomes, "clear"))
+    skipped = len(parts.by_status(analysis.outcomes, "skipped"))
+    said.append(f"{plural(passed, 'check')} clear")
+    return ", ".join(said) + (f"; {skipped} could not be made" if skipped else "")
+
+
+def _run(analysis: Analysis, index: int) -> dict[str, Any]:
+    run, summary = analysis.runs[index], analysis.summaries[index]
+    outcomes = analysis.of_run(index)
+    known = formats().get(run.format)
+    at = summary.losses
+    return {
+        "id": f"run-{index + 1}",
+        "number": index + 1,
+        "label": safe(run.label),
+        "header": safe(parts.header(run, known.title if known else run.format)),
+        "span": f"{run.part.first_line}–{run.part.last_line}",
+        "steps": f"{summary.first_step or 0}–{summary.last_step or 0}",
+        "best": "–" if at.best_val is None else loss(at.best_val, at.quantum),
+        "last": "–" if at.last_val is None else loss(at.last_val, at.quantum),
+        "tiles": [tile(name, safe(value)) for name, value in parts.figures(run, summary)],
+        "findings": [_finding(analysis, f) for f in analysis.findings if f.run == index],
+        "passed": _checks(parts.by_status(outcomes, "clear")),
+        "skipped": _checks(parts.by_status(outcomes, "skipped")),
+        "failed": _checks(parts.by_status(outcomes, "failed")),
+        "evals": _evals(run, at.best_step),
+        "config": _settings(run, run.config),
+        "system": _settings(run, run.system),
+        "segments": [f"from line {s.line}: {s.kind}, {safe(s.why)}" for s in run.segments],
+        "problems": [(p.line, safe(p.text)[:LINE_ROOM], safe(p.why)) for p in run.problems[:20]],
+    }
+
+
+def tile(name: str, value: str) -> Tile:
+    """Return a figure with its number apart from the words on it.
+
+    >>> tile("best val loss", "2.0946 (perplexity 8.12) at step 1500")
+    Tile(name='best val loss', value='2.0946', rest='(perplexity 8.12) at step 1500')
+    >>> tile("evaluation", "28 min 30 s, 38 % of the time")
+    Tile(name='evaluation', value='28 min 30 s', rest='38 % of the time')
+    """
+    found = HEAD.fullmatch(value)
+    if found is None:
+        return Tile(name, value, "")
+    return Tile(name, found[1], found[2] or found[3] or "")
+
+
+def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
+    run = analysis.runs[finding.run]
+    return {
+        "id": f"run-{finding.run + 1}-{re.sub(r'[^A-Za-z0-9]', '', finding.code)}",
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "headline": safe(finding.headline[:1].upper() + finding.headline[1:]),
+        "message": safe(finding.message),
+        "chart": excerpt(run, finding),
+        "source": safe(run.source),
+        "lines": _quotes(run, finding.lines),
+        "causes": [(safe(c.what), c.likelihood, safe(c.evidence)) for c in finding.causes],
+        "remedies": [_remedy(r) for r in finding.remedies],
+    }
+
+
+def _quotes(run: Run, lines: tuple[int, ...]) -> list[tuple[int, str, bool]]:
+    """Return quoted lines as (number, text, whether lines are left out before it)."""
+    ordered = sorted(lines)
+    before = [ordered[0] if ordered else 0, *ordered]
+    return [
+        (no, parts.quoted(safe(run.text.line(no)).strip(), room=LINE_ROOM), no > last + 1)
+        for no, last in zip(ordered, before, strict=False)
+    ]
+
+
+def _remedy(remedy: Remedy) -> dict[str, str]:
+    now = [f"{flag} is {old}" for flag, (old, _) in remedy.change.items() if old is not None]
+    return {
+        "title": safe(remedy.title),
+        "why": safe(remedy.why),
+        "flags": safe(as_flags(remedy.change)),
+        "now": safe(", ".join(now)),
+        "expected": safe(remedy.expected),
+        "risk": safe(remedy.risk),
+        "verify": safe(remedy.verify),
+    }
+
+
+def _checks(outcomes: list[Outcome]) -> list[tuple[str, str, str]]:
+    return [(o.code, o.detector, safe(o.why)) for o in outcomes]
+
+
+def _evals(run: Run, best: int | None) -> dict[str, Any] | None:
+    """Return the table of evaluations; of a very long one every so many, and always the best."""
+    table = run.evals
+    count = len(table)
+    if not count:
+        return None
+    every = -(-count // MOST_EVALS)
+    rows = [k for k in range(count) if k % every == 0 or k == count - 1 or table.step[k] == best]
+    errors = bool(table.has("val_loss_se").any())
+    return {
+        "count": count,
+        "every": every,
+        "errors": errors,
+        "rows": [_eval_row(table, k, best, errors) for k in rows],
+    }
+
+
+def _eval_row(table: Table, k: int, best: int | None, errors: bool) -> dict[str, Any]:
+    val = float(table["val_loss"][k])
+    return {
+        "step": f"{table.step[k]:,}",
+        "train": _cell(table, "train_loss", k),
+        "val": _cell(table, "val_loss", k),
+        "perplexity": perplexity(val) if math.isfinite(val) else "–",
+        "error": _cell(table, "val_loss_se", k) if errors else "",
+        "line": int(table.line[k]),
+        "best": int(table.step[k]) == best,
+    }
+
+
+def _cell(table: Table, name: str, k: int) -> str:
+    return loss(float(table[name][k])) if table.has(name)[k] else "–"
+
+
+def _settings(run: Run, values: Any) -> list[tuple[str, str, str]]:
+    """Return settings as (name, value, where the log says so)."""
+    return [
+        (safe(str(name)), safe(str(value))[:VALUE_ROOM], safe(run.origins.get(name, "")))
+        for name, value in sorted(values.items())
+    ]
