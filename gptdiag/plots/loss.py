@@ -21,6 +21,7 @@ from gptdiag.wording import loss as in_nats
 
 TITLE = "Loss"
 UNIT = "loss (nats per token)"
+FAN_ROOM = 0.6  # of the log; a longer forecast runs out of the chart, its end is in the legend
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # of several runs, beside their colours
 FAINT_RUNS = 3  # with more runs than this, single batches are not drawn
 
@@ -32,8 +33,10 @@ def draw(panel: Panel, charts: Charts) -> None:
         panel.nothing(TITLE, "the log holds no finite loss")
         return
     panel.axes.set_ylim(*limits_of([chart]))
+    x = _x_of(panel, chart)
     ahead = panel.at(chart.fan.step) if chart.fan is not None else np.zeros(0)
-    panel.x_limits(np.concatenate([_x_of(panel, chart), ahead]))
+    farthest = float(x.max() + FAN_ROOM * np.ptp(x))
+    panel.x_limits(np.concatenate([x, np.minimum(ahead, farthest)]))
     _batches(panel, chart)
     _evaluations(panel, chart)
     _fan(panel, chart)
