@@ -30,6 +30,18 @@ def to_frame(run: Run) -> pd.DataFrame:
     return ordered
 
 
+def to_csv(run: Run) -> str:
+    """Return the rows of `to_frame` as CSV: a logged NaN is "NaN", what was not logged is empty."""
+    rows = to_frame(run)
+    for kind, table in (("step", run.steps), ("eval", run.evals)):
+        for name, there in table.present.items():
+            lines = table.line[there & np.isnan(table[name])]
+            if len(lines):
+                logged = (rows["kind"] == kind) & rows["line"].isin(lines)
+                rows[name] = rows[name].astype(object).where(~logged, "NaN")
+    return str(rows.to_csv(index=False))
+
+
 def to_jsonl(run: Run) -> str:
     """Return the run as the text of a JSONL log that reads back as the same run."""
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(run))

@@ -179,7 +179,9 @@ def _foreign(lines: list[str]) -> tuple[str, re.Pattern[str]]:
     """Return the known tool whose lines these are and what marks them; an empty name if none."""
     for marks, tool, needed in _OTHER_TOOLS:
         pattern = re.compile(marks)
-        if sum(pattern.search(line) is not None for line in lines) >= min(needed, len(lines)):
+        if sum(pattern.search(line) is not None for line in lines) >= max(
+            min(needed, len(lines)), 1
+        ):
             return tool, pattern
     return "", re.compile("")
 

@@ -104,12 +104,12 @@ def nats_lower(gain: Forecast | None) -> str:
     """Return by how much a loss is expected to fall, empty where that is not known.
 
     >>> nats_lower(Forecast(100, 0.052, 0.021, 0.08)), nats_lower(None)
-    ('about 0.05 nats lower (0.02 to 0.08)', '')
+    ('a loss about 0.05 nats lower (0.02 to 0.08)', '')
     """
     if gain is None:
         return ""
     low, high = significant(gain.low, 1), significant(gain.high, 1)
-    return f"about {significant(gain.value, 1)} nats lower ({low} to {high})"
+    return f"a loss about {significant(gain.value, 1)} nats lower ({low} to {high})"
 
 
 def perplexity(nats: float) -> str:

@@ -97,6 +97,26 @@ def detector_table(folder: str) -> str:
     return "\n".join(rows)
 
 
+GROUPS = {
+    "GD1": "the loss",
+    "GD2": "validation and data",
+    "GD3": "time",
+    "GD4": "device and memory",
+    "GD5": "settings",
+    "GD9": "the log itself",
+}
+
+
+def detector_groups() -> str:
+    """Return the detectors by group, each with a link to its page."""
+    lines = []
+    for prefix, title in GROUPS.items():
+        own = [d for d in detectors().values() if d.code.startswith(prefix)]
+        links = ", ".join(f"[{d.name}](docs/detectors/{d.code}.md)" for d in own)
+        lines.append(f"- **{title}**: {links}")
+    return "\n".join(lines)
+
+
 def formats_page() -> str:
     lines = [MADE, "# Log formats\n"]
     for item in formats().values():
@@ -188,7 +208,7 @@ def readme() -> str:
     # The first finding is enough to see what a report is like.
     shown = demo_report().split("\nwarning[GD301]")[0].rstrip()
     text = _between(text, "demo", f"```\n{shown}\n\n... and more findings and checks\n```")
-    return _between(text, "detectors", detector_table("docs/detectors/"))
+    return _between(text, "detectors", detector_groups())
 
 
 def _between(text: str, name: str, body: str) -> str:

@@ -166,3 +166,11 @@ def test_log_shuffled_line_by_line_is_read() -> None:
 @settings(max_examples=150, deadline=None)
 def test_texts_near_the_grammar_never_raise(text: str) -> None:
     accounted(text)
+
+
+def test_text_without_words_is_of_no_tool(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text("\n \n\t\n")
+    with pytest.raises(InputError) as caught:
+        read_all(path)
+    assert "TensorBoard" not in str(caught.value)

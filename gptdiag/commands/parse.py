@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from gptdiag.commands._shared import format_option, read_sources, write_bytes
-from gptdiag.convert import to_frame, to_jsonl
+from gptdiag.convert import to_csv, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
 from gptdiag.reader import build_runs, numbered, recognise
 from gptdiag.record import Problem, Record, expand
@@ -49,7 +49,7 @@ def command(
     if target == "jsonl":
         data = to_jsonl(run).encode()
     elif target == "csv":
-        data = to_frame(run).to_csv(index=False).encode()
+        data = to_csv(run).encode()
     else:
         data = _parquet(run)
         if output is None:

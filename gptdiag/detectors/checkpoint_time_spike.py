@@ -48,7 +48,7 @@ class Options:
     warning_share: float = 0.1  # of the run's time; above it the finding is a warning
 
 
-@detector("GD302", severity="note", needs=("steps.wall_ms",), options=Options)
+@detector("GD302", severity="note", needs=("steps.wall_ms",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     if times is None or not times.plain.any():
@@ -142,7 +142,7 @@ def _remedies(run: Run, share: float, options: Options) -> tuple[Remedy, ...]:
                 "Save less often",
                 "more steps are lost if the process dies",
                 change(run, eval_interval=int(interval * rarer)),
-                expected=f"{percent(share * (1 - 1 / rarer))} of the time saved",
+                expected=f"{percent(share * (1 - 1 / rarer))} less time",
             )
         )
     return tuple(r for r in found if r.change)

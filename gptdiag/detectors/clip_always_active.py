@@ -1,14 +1,16 @@
 """Gradient clipping is active at nearly every step.
 
 What it finds:
-    Gradient norms above the clipping threshold in more than nine steps out of ten after warm-up.
+    Gradient norms above the clipping threshold in more than nine steps out of ten after warm-up,
+    typically twice the threshold or more.
 
 Why it matters:
     Clipping is meant for rare large gradients. When it always acts, the optimizer sees directions
     without their size, and differences between batches are lost.
 
 How it decides:
-    The share of logged norms above grad_clip, without the first tenth of the log and the warm-up.
+    The share of logged norms above grad_clip, and their median over it, without the first tenth of
+    the log and the warm-up.
 
 Example:
     {"kind": "step", "step": 800, "grad_norm": 6.1, ...}    with grad_clip = 1.0
@@ -43,9 +45,10 @@ FEWEST = 50  # gradient norms after warm-up
 @dataclass(frozen=True, slots=True)
 class Options:
     share: float = 0.9  # of the steps after warm-up
+    factor: float = 2.0  # typical norm over the threshold; small models are often a little above 1
 
 
-@detector("GD503", severity="note", needs=("steps.grad_norm",), options=Options)
+@detector("GD503", severity="note", needs=("steps.grad_norm",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     limit = run.number("grad_clip")
     if limit is None:
@@ -58,9 +61,12 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if len(rows) < FEWEST:
         raise NotEnough(f"needs {FEWEST} gradient norms after warm-up, has {len(rows)}")
     share, typical = float(np.mean(norm[rows] > limit)), float(np.median(norm[rows]))
-    if share < options.share:
-        return Clear(f"{percent(share)} of the steps after warm-up are clipped")
     factor = typical / limit
+    if share < options.share or factor < options.factor:
+        return Clear(
+            f"{percent(share)} of the steps after warm-up are clipped, the typical norm is "
+            f"{significant(factor)} times the threshold"
+        )
     half = len(rows) // 2
     grows = float(np.median(norm[rows[half:]]) / np.median(norm[rows[:half]]))
     to = float(f"{1.5 * typical:.1g}")

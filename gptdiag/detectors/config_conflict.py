@@ -49,7 +49,7 @@ class _Conflict(NamedTuple):
     serious: bool = True
 
 
-@detector("GD505", severity="error", needs=())
+@detector("GD505", severity="error", needs=(), state="stable")
 def detect(run: Run, options: object) -> list[Finding] | Clear:
     if not run.config:
         raise NotEnough("the log gives no settings; --config adds a config file")

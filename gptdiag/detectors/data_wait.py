@@ -47,7 +47,13 @@ class Options:
     steady: float = 0.5  # share of the steps that must wait for it to be called steady
 
 
-@detector("GD307", severity="warning", needs=("steps.data_ms", "steps.wall_ms"), options=Options)
+@detector(
+    "GD307",
+    severity="warning",
+    needs=("steps.data_ms", "steps.wall_ms"),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     plain = times.step[times.plain] if times is not None else np.zeros(0, dtype=np.int64)

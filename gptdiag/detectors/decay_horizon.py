@@ -12,8 +12,8 @@ How it decides:
     From the settings in the log, by the trainer's own formula. A warning when the planned last step
     still has more than half of the peak rate although the schedule should decay, when warm-up takes
     more than half of the steps, or when a fifth of the steps run below a hundredth of the peak; a
-    note when a third of the steps run at the floor, or when AdamW starts a new model at a third of
-    the usual rate or more without warm-up.
+    note when the floor itself is that high, when a third of the steps run at it, or when AdamW
+    starts a new model at a third of the usual rate or more without warm-up.
 
 Example:
     max_iters = 2000
@@ -74,7 +74,7 @@ class _Plan:
         return [cosine(self.steps * k / SAMPLES, *shape) for k in range(SAMPLES + 1)]
 
 
-@detector("GD501", severity="warning", needs=(), options=Options)
+@detector("GD501", severity="warning", needs=(), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     if run.setting("decay_lr") is False:
         return Clear("the learning rate is constant on purpose (decay_lr is False)")
@@ -87,7 +87,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if steps < 1 or peak <= 0:
         raise NotEnough("the schedule has no steps, or its rate is zero")
     plan = _Plan(int(steps), peak, floor, warmup, end)
-    for rule in (_never_decays, _long_warmup, _ends_early, _no_warmup):
+    for rule in (_never_decays, _high_floor, _long_warmup, _ends_early, _no_warmup):
         found = rule(run, plan, options)
         if found is not None:
             return found
@@ -115,6 +115,28 @@ def _never_decays(run: Run, plan: _Plan, options: Options) -> Finding | None:
         ),
         last / plan.peak,
     )
+
+
+def _high_floor(run: Run, plan: _Plan, options: Options) -> Finding | None:
+    if plan.floor <= options.high * plan.peak or plan.end > plan.steps:
+        return None
+    found = _finding(
+        run,
+        f"The schedule ends at {plan.floor:.2g}, {percent(plan.floor / plan.peak)} of its peak: "
+        "the rate hardly decays.",
+        "the learning rate hardly decays",
+        f"min_lr is {plan.floor:g}, learning_rate is {plan.peak:g}",
+        Remedy(
+            "Let the rate decay to a tenth of its peak or less",
+            "the last decay is what brings the loss down at the end",
+            change(run, min_lr=plan.peak / 10),
+            expected=nats_lower(decay_gain(run, plan.steps))
+            or "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters",
+            verify="the rate at the last step is min_lr",
+        ),
+        plan.floor / plan.peak,
+    )
+    return replace(found, severity="note")  # it may be meant as a constant rate
 
 
 def _long_warmup(run: Run, plan: _Plan, options: Options) -> Finding | None:

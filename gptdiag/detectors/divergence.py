@@ -38,10 +38,10 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import loss_climb, norm_climb, rate_fact
+from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
-from gptdiag.remedies import change, clip_gradients, round_down
+from gptdiag.remedies import clip_gradients
 from gptdiag.run import Floats, Ints, Run, Table
 from gptdiag.stats.noise import smooth_noise
 from gptdiag.stats.robust import MEDIAN_ERROR
@@ -82,9 +82,10 @@ class _Climb(NamedTuple):
 def detect(run: Run, options: Options) -> Finding | Clear:
     clear = None
     for table, name, edges in _stretches(run):
-        climb = _Climb(table, name, edges, *_best_and_onset(table[name], edges))
-        rise, level = climb.rise, climb.level
+        level = block_medians(table[name], edges)
         error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
+        climb = _Climb(table, name, edges, level, *_best_and_onset(level, error))
+        rise = climb.rise
         needed = max(
             options.sigmas * error,
             options.progress * _progress(table[name], level, climb.best),
@@ -100,12 +101,12 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     return clear
 
 
-def _best_and_onset(values: Floats, edges: Ints) -> tuple[Floats, int, int]:
-    """Return (level of each stretch, the best one, the first one from which all stay up)."""
-    level = block_medians(values, edges)
+def _best_and_onset(level: Floats, error: float) -> tuple[int, int]:
+    """Return the best stretch and the first one from which all lie above it beyond noise."""
     best = int(np.argmin(level))
-    up = level > level[best] + (level[-1] - level[best]) / 3
-    return level, best, int(np.flatnonzero(~up)[-1]) + 1
+    rise = float(level[-1] - level[best])
+    up = level > level[best] + max(min(3 * error, rise / 3), rise / 10)
+    return best, int(np.flatnonzero(~up)[-1]) + 1
 
 
 def _stretches(run: Run) -> list[tuple[Table, str, Ints]]:
@@ -216,17 +217,13 @@ def _causes(run: Run, onset: int) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Run, onset: int) -> tuple[Remedy, ...]:
-    rate = run.number("learning_rate")
-    lower = change(run, learning_rate=round_down(rate / 3)) if rate else {}
     saved = [e for e in run.event("save") if e.line < _line_of(run, onset)]
     where = f"; the last one is announced at line {saved[-1].line}" if saved else ""
-    back = Remedy(
-        "Go back to a checkpoint before the climb and lower the learning rate",
-        f"training went well before step {onset}{where}",
-        lower,
-        verify="the loss stays at or below the level it had before the climb",
-    )
-    return back, *clip_gradients(run, "single large updates are what starts most climbs")
+    title = "Go back to a checkpoint before the climb and lower the learning rate"
+    why = f"training went well before step {onset}{where}"
+    verify = "the loss stays at or below the level it had before the climb"
+    back = lower_rate(run, 3, why, title, verify) or (Remedy(title, why, verify=verify),)
+    return *back, *clip_gradients(run, "single large updates are what starts most climbs")
 
 
 def _line_of(run: Run, step: int) -> int:

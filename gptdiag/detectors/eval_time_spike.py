@@ -82,7 +82,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
 
 
 def _finding(run: Run, times: Timing, rows: Bools, options: Options) -> Finding:
-    cost, n = times.eval_cost_ms, int(rows.sum())
+    cost, n = times.eval_cost_ms, int(times.is_eval.sum())
     known = times.evals >= 2
     share = times.eval_share if known else 0.0
     hidden = times.evals - int(times.is_eval.sum())

@@ -48,7 +48,13 @@ class Options:
     covered: float = 0.8  # share of the clock's time that step times must cover
 
 
-@detector("GD308", severity="note", needs=("steps.wall_ms", "steps.time_s"), options=Options)
+@detector(
+    "GD308",
+    severity="note",
+    needs=("steps.wall_ms", "steps.time_s"),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     if times is None:

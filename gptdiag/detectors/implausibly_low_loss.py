@@ -59,7 +59,7 @@ class Options:
     sigmas: float = 3.0  # standard errors below the best published loss
 
 
-@detector("GD204", severity="warning", needs=("evals.val_loss",), options=Options)
+@detector("GD204", severity="warning", needs=("evals.val_loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     curve = curve_of(run)
     if curve is None:

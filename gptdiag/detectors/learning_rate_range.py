@@ -39,13 +39,14 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.instability import FAR, usual_rate
-from gptdiag.measures.learning import starts_new, stuck
+from gptdiag.measures.learning import series_of, starts_new, stuck
+from gptdiag.measures.levels import Levels
 from gptdiag.measures.model import model_of
-from gptdiag.measures.outlook import outlook
+from gptdiag.measures.outlook import ends_broken, outlook
 from gptdiag.registry import detector
 from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
-from gptdiag.wording import large, significant
+from gptdiag.wording import large, loss, significant
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Options:
     below: float = 8.0  # times below it
 
 
-@detector("GD502", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD502", severity="note", needs=("steps.loss|evals.val_loss",), options=Options, state="stable"
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     model, peak = model_of(run), _peak(run)
     if not starts_new(run):
@@ -118,14 +121,21 @@ def _finding(run: Run, peak: float, usual: float, parameters: int) -> Finding:
     )
 
 
+def _climbed(series: Levels) -> str:
+    """Return how far a loss ends above its lowest level, empty if within noise or 3 % of it."""
+    low, last = float(np.min(series.loss)), float(np.median(series.loss[-3:]))
+    if last - low < max(6 * series.sigma, 0.03 * low):
+        return ""
+    return f"the loss ends {loss(last - low)} nats above its lowest level"
+
+
 def _sign(run: Run, high: bool) -> str:
     """Return what the curve says for it, empty if nothing."""
     if high:
         if stuck(run) is not None:
             return "the loss is stuck near the level of guessing"
-        loss = run.steps["loss"][run.steps.has("loss")]
-        return (
-            "the loss is not finite at the end" if len(loss) and not np.isfinite(loss[-1]) else ""
-        )
+        if ends_broken(run):
+            return "the loss is not finite at the end"
+        return next((said for s in series_of(run) if (said := _climbed(s))), "")
     ahead = outlook(run)
     return "the loss still falls steadily at the end" if ahead and ahead.falling else ""

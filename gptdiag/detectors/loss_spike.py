@@ -40,9 +40,9 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import norm_climb
+from gptdiag.measures.instability import lower_rate, norm_climb
 from gptdiag.registry import detector
-from gptdiag.remedies import change, clip_gradients, round_down
+from gptdiag.remedies import change, clip_gradients
 from gptdiag.run import Bools, Floats, Run, Table
 from gptdiag.stats.noise import median_shift, scatters
 from gptdiag.stats.robust import scale
@@ -193,16 +193,8 @@ def _causes(run: Run, top: _Spike, steps: Table, wide: bool) -> tuple[Cause, ...
 
 
 def _remedies(run: Run) -> tuple[Remedy, ...]:
-    rate, warmup = run.number("learning_rate"), run.number("warmup_iters")
-    found = []
-    if rate:
-        found.append(
-            Remedy(
-                "Lower the learning rate",
-                "spikes that recur end below the rate the model bears",
-                change(run, learning_rate=round_down(rate / 2)),
-            )
-        )
+    warmup = run.number("warmup_iters")
+    found = [*lower_rate(run, 2, "spikes that recur end below the rate the model bears")]
     if warmup is not None:
         found.append(
             Remedy(

@@ -49,7 +49,7 @@ class Options:
     rises: int = 9  # of the eleven differences between stretches
 
 
-@detector("GD404", severity="warning", needs=("steps.mem_bytes",), options=Options)
+@detector("GD404", severity="warning", needs=("steps.mem_bytes",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     rows = np.flatnonzero(np.isfinite(run.steps["mem_bytes"]))
     if len(rows) < FEWEST:

@@ -54,7 +54,7 @@ class Options:
     target: float = 0.0025  # share of the loss the remedy aims at
 
 
-@detector("GD206", severity="note", needs=("evals.val_loss",), options=Options)
+@detector("GD206", severity="note", needs=("evals.val_loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     curve = curve_of(run)
     if curve is None or len(curve) < FEWEST:

@@ -32,10 +32,10 @@ from __future__ import annotations
 import numpy as np
 
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import loss_climb, norm_climb, rate_fact
+from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
 from gptdiag.measures.skips import faster_since_nan
 from gptdiag.registry import detector
-from gptdiag.remedies import change, clip_gradients, round_down
+from gptdiag.remedies import change, clip_gradients
 from gptdiag.run import Run, Table
 from gptdiag.wording import count, loss, percent, plural
 
@@ -157,13 +157,5 @@ def _remedies(run: Run, saved_line: int | None) -> tuple[Remedy, ...]:
                 risk="needs an Ampere GPU or later; a V100 or T4 has none",
             )
         )
-    rate = run.number("learning_rate")
-    if rate:
-        found.append(
-            Remedy(
-                "Lower the learning rate",
-                "an instability does not return at a rate the model can follow",
-                change(run, learning_rate=round_down(rate / 3)),
-            )
-        )
+    found += lower_rate(run, 3, "an instability does not return at a rate the model can follow")
     return (*found, *clip_gradients(run, "one bad batch can then move the weights only so far"))

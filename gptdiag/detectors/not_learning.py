@@ -37,11 +37,11 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import rate_fact
+from gptdiag.measures.instability import lower_rate, rate_fact
 from gptdiag.measures.learning import Stuck, first_loss, series_of, starts_new, stuck, uniform_loss
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
+from gptdiag.remedies import change
 from gptdiag.run import Run
 from gptdiag.wording import count, digits_of, loss, percent, significant
 
@@ -49,7 +49,7 @@ NEAR = 0.04  # share of a reference level within which a loss is called equal to
 STILL = 1e-7  # update-to-weight ratio; less is no training
 
 
-@detector("GD104", severity="error", needs=("steps.loss|evals.val_loss",))
+@detector("GD104", severity="error", needs=("steps.loss|evals.val_loss",), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     if not starts_new(run):
         raise NotEnough("needs the beginning of a run with a new model")
@@ -60,8 +60,10 @@ def detect(run: Run, options: object) -> Finding | Clear:
         raise NotEnough("needs the vocabulary's size, or a loss at step 0, to know guessing by")
     found = stuck(run)
     if found is None:
-        change = float(series[0].loss[0] - series[0].loss[-1])
-        return Clear(f"the loss fell by {significant(change, 2)} nats")
+        start = first_loss(run)
+        highest = start.loss if start else float(series[0].loss[0])
+        low = min(float(np.min(levels.loss)) for levels in series)
+        return Clear(f"the loss came down from {loss(highest)} to {loss(low)}")
     return _finding(run, found)
 
 
@@ -193,13 +195,12 @@ def _remedies(run: Run) -> tuple[Remedy, ...]:
     ]
     peak = run.number("learning_rate")
     if peak and peak > 1e-5:
-        found.append(
-            Remedy(
-                "Start again with a third of the learning rate",
-                "a stuck model does not recover by more steps",
-                change(run, learning_rate=round_down(peak / 3)),
-                verify="the loss passes this level within the first tenth of the steps",
-            )
+        found += lower_rate(
+            run,
+            3,
+            "a stuck model does not recover by more steps",
+            "Start again with a lower learning rate",
+            "the loss passes this level within the first tenth of the steps",
         )
     elif peak is not None:
         found.append(

@@ -38,11 +38,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gptdiag.errors import NotEnough
-from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
-from gptdiag.measures.instability import rate_fact
+from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, ranked
+from gptdiag.measures.instability import lower_rate, rate_fact
 from gptdiag.measures.noise import batch_noise
 from gptdiag.registry import detector
-from gptdiag.remedies import change, round_down
 from gptdiag.run import Floats, Run
 from gptdiag.stats.smooth import trend
 from gptdiag.wording import loss, percent, significant
@@ -59,7 +58,7 @@ class Options:
     material: float = 0.01  # share of the loss the swing must reach
 
 
-@detector("GD107", severity="warning", needs=("steps.loss",), options=Options)
+@detector("GD107", severity="warning", needs=("steps.loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     rows = np.flatnonzero(np.isfinite(run.steps["loss"]))
     rows = rows[len(rows) // 10 :]  # the first descent is no level to swing around
@@ -113,9 +112,8 @@ def _correlation(x: Floats, y: Floats) -> float:
 def _finding(
     run: Run, at: int, correlation: float, swing: float, level: float, span: tuple[int, int]
 ) -> Finding:
-    rate, noise = run.number("learning_rate"), batch_noise(run)
+    noise = batch_noise(run)
     lines = run.steps.line[at : at + 3]
-    changes = change(run, learning_rate=round_down(rate / 3)) if rate else {}
     return Finding(
         message=(
             f"The training loss alternates from step to step by {loss(swing)} nats "
@@ -138,13 +136,12 @@ def _finding(
             ),
         ),
         causes=_causes(run, span[1]),
-        remedies=(
-            Remedy(
-                "Lower the learning rate to a third",
-                "the swing is at least proportional to it",
-                changes,
-                verify="the correlation of successive losses returns to about 0",
-            ),
+        remedies=lower_rate(
+            run,
+            3,
+            "the swing is at least proportional to it",
+            "Lower the learning rate to a third",
+            "the correlation of successive losses returns to about 0",
         ),
         data={"correlation": correlation, "swing": swing},
     )

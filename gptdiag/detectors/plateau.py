@@ -87,6 +87,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     level = float(np.median(series.loss[tries[-1] :]))
     for first, down in falls:
         flat = abs(down.z) < options.sigmas and not _turns(run, series, first)
+        flat = flat and _starts_level(series, first)
         flat = flat and not _was_better(series, first)
         if flat and down.amount + options.sigmas * down.se < options.material * abs(level):
             return _finding(run, series, first, down, options)
@@ -112,6 +113,12 @@ def _turns(run: Run, series: Levels, first: int) -> bool:
     if curve is None or series.name != "evals.val_loss":
         return True
     return train_fall_since(run, curve).z >= 2
+
+
+def _starts_level(series: Levels, first: int) -> bool:
+    """Return whether the first loss is on the level; a robust line overlooks a first fall."""
+    level = float(np.median(series.loss[first:]))
+    return bool(series.loss[first] - level <= 3 * series.sigma)
 
 
 def _training_fall(run: Run, series: Levels, first: int) -> float | None:

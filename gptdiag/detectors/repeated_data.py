@@ -52,7 +52,13 @@ class Options:
     epochs: float = 4.0  # up to here repetition is nearly as good as new text (Muennighoff et al.)
 
 
-@detector("GD205", severity="warning", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD205",
+    severity="warning",
+    needs=("steps.loss|evals.val_loss",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     model = model_of(run)
     if not model.dataset_tokens:

@@ -37,9 +37,10 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
+from gptdiag.measures.instability import lower_rate
 from gptdiag.measures.skips import Skips, Speedup, faster_since_nan, skips
 from gptdiag.registry import detector
-from gptdiag.remedies import change, clip_gradients, round_down
+from gptdiag.remedies import change, clip_gradients
 from gptdiag.run import Run
 from gptdiag.wording import at_steps, count, milliseconds, percent
 
@@ -50,7 +51,7 @@ class Options:
     in_a_row: int = 10  # falls of the scale one after the other
 
 
-@detector("GD406", severity="warning", needs=("steps.loss",), options=Options)
+@detector("GD406", severity="warning", needs=("steps.loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
     scaled, faster = skips(run), faster_since_nan(run)
     if scaled is not None and len(scaled.step):
@@ -134,7 +135,6 @@ def _causes(run: Run, sign: str) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Run) -> tuple[Remedy, ...]:
-    rate = run.number("learning_rate")
     found = [
         Remedy(
             "Use bfloat16",
@@ -144,12 +144,6 @@ def _remedies(run: Run) -> tuple[Remedy, ...]:
             verify="no loss is NaN and no update is skipped",
         )
     ]
-    if rate:
-        found.append(
-            Remedy(
-                "Or lower the learning rate",
-                "smaller activations and gradients stay within float16",
-                change(run, learning_rate=round_down(rate / 2)),
-            )
-        )
+    why = "smaller activations and gradients stay within float16"
+    found += lower_rate(run, 2, why, "Or lower the learning rate")
     return (*found, *clip_gradients(run, "one batch can then move the weights only so far"))

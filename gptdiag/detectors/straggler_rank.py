@@ -44,9 +44,7 @@ FEWEST = 20  # plain steps
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    slower: float = (
-        0.08  # ratio of longest to shortest work beyond 1; jitter of equal ranks is less
-    )
+    slower: float = 0.08  # relative; the jitter of equal ranks is less
     same: float = 2 / 3  # share of the steps in which the same rank must be slowest
 
 

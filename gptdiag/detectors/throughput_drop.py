@@ -12,8 +12,8 @@ How it decides:
     scatter), and takes as the base the fastest level that at least a tenth of the logged steps ran
     at. Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from them
     (four in five slower), and be 3.5 % slower. A gradual rise without levels is found by its slope.
-    A note; a warning when it costs 5 % of the run's time. A run that begins slow and gets faster is
-    clear.
+    A note; a warning when it costs 5 % of the run's time, or 3 % where a drop of 10 % lasts to the
+    end. A run that begins slow and gets faster is clear.
 
 Example:
     iter 2700: loss 3.8412, time 620.11ms, mfu 3.05%
@@ -58,6 +58,8 @@ class Options:
     apart: float = 0.8  # share of slow steps that must exceed the typical step of the base
     drift_sigmas: float = 6.0  # standard errors of a gradual rise
     cost: float = 0.05  # share of the run's time for a warning
+    much: float = 0.1  # relative; a drop this large that lasts to the end warns for less,
+    lasting_cost: float = 0.03  # of the run's time: it goes on costing
     least_cost: float = 0.005  # share of the time; a drop that is over and cost less is not told
 
 
@@ -99,7 +101,10 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     lost = _lost_ms(times, rows, drop)
     if drop.recovered and lost < options.least_cost * times.total_ms:
         return Clear(f"a drop that costs less than {percent(options.least_cost)} of the time")
-    return _finding(run, times, rows[drop.slow], drop, lost, lost > options.cost * times.total_ms)
+    share = lost / times.total_ms
+    lasting = drop.slow_ms > (1 + options.much) * drop.base_ms and not drop.recovered
+    serious = share > options.cost or (lasting and share > options.lasting_cost)
+    return _finding(run, times, rows[drop.slow], drop, lost, serious)
 
 
 def _steps_down(ms: Floats, found: list[tuple[int, int, float]], options: Options) -> _Drop | None:

@@ -40,6 +40,7 @@ from gptdiag.run import Run
 from gptdiag.wording import large, significant
 
 OPTIMAL = 20.0  # tokens per parameter
+REPEATED = 4.0  # epochs; beyond them the text, not the steps, limits a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class Options:
     fewest_steps: int = 1000  # planned; a shorter run is a test
 
 
-@detector("GD504", severity="note", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD504", severity="note", needs=("steps.loss|evals.val_loss",), options=Options, state="stable"
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     model, planned = model_of(run), run.number("max_iters")
     if not starts_new(run):
@@ -58,6 +61,8 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if planned < options.fewest_steps:
         raise NotEnough(f"a run of {planned:.0f} steps is a test and has no budget")
     tokens = planned * model.tokens_per_step
+    if model.dataset_tokens and tokens > REPEATED * model.dataset_tokens:
+        return Clear("the text is too short for any budget: see repeated-data, GD205")
     ratio = tokens / model.parameters
     if ratio >= options.few:
         return Clear(

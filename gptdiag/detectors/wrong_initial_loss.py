@@ -52,7 +52,13 @@ class Options:
     below: float = 0.17  # share of ln V below it; tied embeddings reach a twentieth
 
 
-@detector("GD105", severity="warning", needs=("steps.loss|evals.val_loss",), options=Options)
+@detector(
+    "GD105",
+    severity="warning",
+    needs=("steps.loss|evals.val_loss",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     if not starts_new(run):
         raise NotEnough("needs the beginning of a run with a new model")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gptdiag.finding import Remedy
 from gptdiag.measures.model import model_of
 from gptdiag.measures.schedule import rate_at
+from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
 from gptdiag.stats.noise import median_shift
 from gptdiag.wording import loss, significant
@@ -69,3 +71,19 @@ def rate_fact(run: Run, step: int) -> tuple[str, bool | None]:
     if rate.now <= 0.2 * rate.peak:
         return f"it had decayed to {rate.now:.2g} by then, from {rate.peak:.2g}", False
     return f"at step {step} it is {rate}", None
+
+
+def lower_rate(
+    run: Run, by: float, why: str, title: str = "Lower the learning rate", verify: str = ""
+) -> tuple[Remedy, ...]:
+    """Return the remedy to divide the peak rate, nothing where the log does not give it.
+
+    A rate that would still be far above the usual one is brought down to that.
+    """
+    rate, parameters = run.number("learning_rate"), model_of(run).parameters
+    if not rate:
+        return ()
+    lower = round_down(rate / by)
+    if parameters and lower > FAR * usual_rate(parameters):
+        lower = round_down(usual_rate(parameters))
+    return (Remedy(title, why, change(run, learning_rate=lower), verify=verify),)

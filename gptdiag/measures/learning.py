@@ -119,4 +119,7 @@ def _stuck(run: Run, levels: Levels, limit: float, start: FirstLoss | None) -> S
     unmoved = abs(level - float(levels.loss[0])) < UNMOVED * level
     if start:
         unmoved = unmoved and abs(level - start.loss) < UNMOVED * level
+    on_level = np.abs(levels.loss - level) <= max(3 * levels.sigma, MATERIAL / 2 * level)
+    before = np.flatnonzero(~on_level[:first])  # the flat part may begin before the tail
+    first = int(before[-1]) + 1 if len(before) else 0
     return Stuck(levels, first, level, down, unmoved)

@@ -44,6 +44,7 @@ def process(
     """Yield the logged steps of one process."""
     excerpt = first > 0 and not recipe.preamble and recipe.resume_at is None
     average = recipe.printed_mfu if excerpt else -1.0
+    schedule = _schedule(recipe)
     scale: float | None = None if recipe.skip_from is None else 2.0**20
     for step in range(first, last + 1, recipe.log_interval):
         evaluates = step % recipe.eval_interval == 0
@@ -73,7 +74,7 @@ def process(
             save_ms=saves,
             data_ms=min(recipe.data_ms, 0.9 * plain),
             mfu=average,
-            lr=_rate(recipe, step),
+            lr=cosine(step, *schedule),
             grad_norm=recipe.grad_norm * (1 + 0.15 * np.sin(step * 1.7)),
             memory=recipe.memory * (1 + recipe.memory_growth * step / recipe.steps),
             loss_scale=scale,
@@ -134,8 +135,9 @@ def _step_ms(recipe: Recipe, step: int, noise: np.random.Generator) -> float:
     return ms + recipe.stall_ms * (step in recipe.stalls)
 
 
-def _rate(recipe: Recipe, step: int) -> float:
+def _schedule(recipe: Recipe) -> tuple[float, float, float, float]:
+    """Return (peak, floor, warm-up steps, last step of the decay)."""
     config = recipe.settings()
     names = ("learning_rate", "min_lr", "warmup_iters", "lr_decay_iters")
     peak, floor, warmup, end = (float(config[name] or 0) for name in names)
-    return cosine(step, peak, floor, warmup, end)
+    return peak, floor, warmup, end

@@ -68,7 +68,7 @@ SWEEPS: dict[str, Strengths] = {
     "GD501": (("decay of twice the run", {"config": {"lr_decay_iters": 12_000}}),
               ("decay of 120 times", {})),
     "GD502": (("8 times", {"config": {"learning_rate": 9e-3, "min_lr": 9e-4}}), ("44 times", {})),
-    "GD503": (("1.5 times the limit", {"grad_norm": 1.5}), ("6 times", {})),
+    "GD503": (("2.5 times the limit", {"grad_norm": 2.5}), ("6 times", {})),
     "GD504": (("1.5 per parameter", {}),),
     "GD505": (("min_lr above", {}),),
     "GD901": (("30 torn lines", {}),),

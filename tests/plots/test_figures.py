@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import matplotlib as mpl
@@ -70,10 +71,16 @@ def test_every_fault_has_its_overview_without_overlapping_text(code: str) -> Non
     assert_texts_stand_apart(draw(analysis, "overview", run=0, dark=code > "GD3"))
 
 
+@cache
+def example(path: Path) -> Analysis:
+    return gptdiag.analyze(path, preview=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 @pytest.mark.parametrize("figure", FIGURES)
 def test_no_text_over_other_text(path: Path, figure: str) -> None:
-    made = draw(gptdiag.analyze(path, preview=True), figure, log_x=figure == "mfu")
+    made = draw(example(path), figure, log_x=figure == "mfu")
     assert_texts_stand_apart(made)
 
 
