@@ -75,10 +75,10 @@ def _picture(figure: Figure, tidy: bool) -> str:
 def _smaller(svg: bytes) -> bytes:
     """Return a drawing with tenths of a point, and each style of its markers said once.
 
-    >>> _smaller(b'<svg><path d="M 1.23456 7"/></svg>')
-    b'<svg><path d="M 1.2 7"/></svg>'
+    >>> _smaller(b'<svg><path d="M 1.23456 7 L 2 3"/></svg>')
+    b'<svg><path d="M 1.2 7 2 3"/></svg>'
     """
-    short = re.sub(rb' (?:d|x|y)="[^"]*"', lambda m: re.sub(rb"(\.\d)\d+", rb"\1", m[0]), svg)
+    short = re.sub(rb' (?:d|x|y)="[^"]*"', _shorter, re.sub(rb"\s*\n\s*", b" ", svg))
     uses = Counter(re.findall(rb'<use [^>]* style="([^"]*)"/>', short))
     rules = b""
     for number, (style, times) in enumerate(uses.items()):
@@ -86,3 +86,9 @@ def _smaller(svg: bytes) -> bytes:
             short = short.replace(b' style="%s"/>' % style, b' class="m%d"/>' % number)
             rules += b".m%d{%s}" % (number, style)
     return short.replace(b"<defs>", b"<style>%s</style><defs>" % rules, 1) if rules else short
+
+
+def _shorter(attribute: re.Match[bytes]) -> bytes:
+    """Return an attribute with short numbers; after a move, lines need no letter of their own."""
+    text = re.sub(rb"(\.\d)\d+", rb"\1", attribute[0])
+    return text.replace(b"L ", b"") if re.fullmatch(rb' d="[ML\d. -]*"', text) else text
