@@ -94,8 +94,16 @@ def write_bytes(data: bytes, path: str, force: bool) -> None:
         ) as file:
             temporary = file.name
             file.write(data)
+        os.chmod(temporary, 0o666 & ~_umask())  # as any other file; temporary ones are private
         os.replace(temporary, target)
     except OSError as error:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _umask() -> int:
+    """Return the permissions new files do not get; it can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -284,3 +284,10 @@ def test_hostile_log_never_reaches_the_terminal(
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 200
+
+
+def test_written_files_are_readable_like_others(log: str, tmp_path: Path) -> None:
+    plain, out = tmp_path / "plain", tmp_path / "report.json"
+    plain.touch()
+    assert run(["analyze", log, "--report", "json", "-o", str(out)]) == 0
+    assert out.stat().st_mode == plain.stat().st_mode
