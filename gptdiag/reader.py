@@ -141,14 +141,15 @@ def recognise(text: SourceText) -> Format:
     """
     head = _sample(text.lines, range(len(text.lines)))
     tail = _sample(text.lines, range(len(text.lines) - 1, -1, -1))[::-1]
-    sure = [f for f in formats().values() if f.sniff(head, tail) == 1]
+    scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+    sure = [name for name, score in scores.items() if score == 1]
     if len(sure) == 1:  # lines that carry a schema's own name need no second look
-        return sure[0]
+        return formats()[sure[0]]
     lines = [line.text for line in (*head, *tail)]
     foreign, pattern = _foreign(lines)
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
-    scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+        scores = {f.name: f.sniff(head, tail) for f in formats().values()}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:

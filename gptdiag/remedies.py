@@ -41,6 +41,17 @@ def clip_gradients(run: Run, why: str) -> tuple[Remedy, ...]:
     return (Remedy("Clip gradients", why, change(run, grad_clip=1.0)),)
 
 
+def compile_model(run: Run) -> Remedy:
+    """Return the remedy to compile a model that is not."""
+    return Remedy(
+        "Compile the model, where Triton is installed",
+        "fused kernels save launches and memory traffic",
+        change(run, compile=True),
+        expected="up to 1.9 times the speed (GPT-2 on an A100, by nanoGPT's README)",
+        risk="about a minute at the start",
+    )
+
+
 def round_down(value: float, digits: int = 1) -> float:
     """Return a setting with few digits, as people write them.
 

@@ -4,18 +4,64 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError
 from gptdiag.reader import find_logs, read_all
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
+from gptdiag.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 format_option = click.option(
     "--format", metavar="NAME", help="Format of the logs; recognised if not given."
 )
+
+
+def fact_options(command: F) -> F:
+    """Add the options by which the user gives what a log does not hold."""
+    for option in (
+        click.option(
+            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
+        ),
+        click.option(
+            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
+        ),
+        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
+        click.option(
+            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def analysed(
+    logs: tuple[str, ...], given: Mapping[str, Any], settings: Settings | None = None
+) -> tuple[Analysis, int]:
+    """Return the analysis of all logs with the user's facts, and how many could not be read."""
+    facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
+    context = Context(**facts)
+    context.check()
+    runs, unreadable = read_sources(logs, given["format"])
+    return analyse_runs(runs, context=context, settings=settings), unreadable
+
+
+def told_failures(analysis: Analysis, verbose: bool) -> bool:
+    """Tell which detectors crashed, on stderr, and return whether any did."""
+    for outcome in analysis.failed:
+        complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
+        if verbose:
+            complain(outcome.trace)
+    return bool(analysis.failed)
 
 
 def complain(message: str) -> None:

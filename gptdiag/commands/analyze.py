@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.analysis import Analysis
 from gptdiag.api import render
 from gptdiag.commands._shared import (
-    complain,
+    analysed,
+    fact_options,
     format_option,
-    read_sources,
+    told_failures,
     write_bytes,
     write_output,
 )
-from gptdiag.context import Context
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError, OutputError
 from gptdiag.settings import make_settings
 
@@ -36,12 +36,7 @@ from gptdiag.settings import make_settings
 @click.option("-o", "--output", metavar="FILE", help="Write the report to a file.")
 @click.option("--plots", metavar="DIR", help="Also draw all figures into a folder, as PNG.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
-@click.option(
-    "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-)
-@click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
-@click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
-@click.option("--dataset-tokens", type=int, metavar="N", help="Tokens in the training data.")
+@fact_options
 @click.option("--live", is_flag=True, help="The run is going on: tell if its log is silent.")
 @click.option(
     "--select", multiple=True, metavar="CODES", help="Only these detectors (GD301, GD3, name)."
@@ -85,21 +80,13 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
         preview=given["preview"],
         fail_on=given["fail_on"],
     )
-    names = ("config", "gpu", "peak_tflops", "dataset_tokens", "live")
-    context = Context(**{name: given[name] for name in names})
-    context.check()
-    runs, unreadable = read_sources(logs, given["format"])
-    analysis = analyse_runs(runs, context=context, settings=settings)
+    analysis, unreadable = analysed(logs, given, settings)
     write_output(
         _render(analysis, given["report"], given["output"]), given["output"], given["force"]
     )
     if given["plots"]:
         _plot(analysis, given["plots"], given["force"])
-    for outcome in analysis.failed:
-        complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
-        if shared["verbose"]:
-            complain(outcome.trace)
-    if analysis.failed:
+    if told_failures(analysis, shared["verbose"]):
         return EXIT_DETECTOR_FAILED
     if unreadable:
         return InputError.exit_code

@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from gptdiag.analysis import analyse_runs
-from gptdiag.commands._shared import format_option, read_sources, write_bytes
-from gptdiag.context import Context
+from gptdiag.commands._shared import analysed, format_option, write_bytes
 from gptdiag.errors import EXIT_OK, InputError, UsageError
 
 
@@ -47,10 +45,7 @@ def command(logs: tuple[str, ...], output: str, figure: str, **given: Any) -> in
         raise UsageError(
             f"{output}: cannot tell the kind of figure", "end it in .png, .svg or .pdf"
         )
-    context = Context(gpu=given["gpu"], peak_tflops=given["peak_tflops"])
-    context.check()
-    runs, unreadable = read_sources(logs, given["format"])
-    analysis = analyse_runs(runs, context=context)
+    analysis, unreadable = analysed(logs, given)
     made = draw(analysis, figure, given["x"], dark=given["dark"], log_x=given["log_x"])
     write_bytes(encode(made, kind), output, given["force"])
     return InputError.exit_code if unreadable else EXIT_OK

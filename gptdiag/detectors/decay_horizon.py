@@ -37,7 +37,7 @@ from dataclasses import dataclass, replace
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.instability import usual_rate
+from gptdiag.measures.instability import uses_adam, usual_rate
 from gptdiag.measures.learning import starts_new
 from gptdiag.measures.model import model_of
 from gptdiag.measures.prospect import decay_gain
@@ -47,6 +47,7 @@ from gptdiag.remedies import change
 from gptdiag.run import Run
 from gptdiag.wording import count, nats_lower, percent
 
+FULL_DECAY = "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters"
 SAMPLES = 1000  # points of the schedule that are looked at
 
 
@@ -109,8 +110,7 @@ def _never_decays(run: Run, plan: _Plan, options: Options) -> Finding | None:
             "Let the decay end with the run",
             "the last decay is what brings the loss down at the end",
             change(run, lr_decay_iters=plan.steps),
-            expected=nats_lower(decay_gain(run, plan.steps))
-            or "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters",
+            expected=nats_lower(decay_gain(run, plan.steps)) or FULL_DECAY,
             verify="the rate at the last step is min_lr",
         ),
         last / plan.peak,
@@ -130,8 +130,7 @@ def _high_floor(run: Run, plan: _Plan, options: Options) -> Finding | None:
             "Let the rate decay to a tenth of its peak or less",
             "the last decay is what brings the loss down at the end",
             change(run, min_lr=plan.peak / 10),
-            expected=nats_lower(decay_gain(run, plan.steps))
-            or "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters",
+            expected=nats_lower(decay_gain(run, plan.steps)) or FULL_DECAY,
             verify="the rate at the last step is min_lr",
         ),
         plan.floor / plan.peak,
@@ -189,8 +188,7 @@ def _ends_early(run: Run, plan: _Plan, options: Options) -> Finding | None:
 
 def _no_warmup(run: Run, plan: _Plan, options: Options) -> Finding | None:
     parameters = model_of(run).parameters
-    adam = str(run.setting("optimizer") or "adamw").lower() in ("adamw", "adam")
-    if plan.warmup > 0 or not adam or not starts_new(run) or not parameters:
+    if plan.warmup > 0 or not uses_adam(run) or not starts_new(run) or not parameters:
         return None
     if plan.peak < options.bold * usual_rate(parameters):
         return None

@@ -38,7 +38,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.instability import FAR, usual_rate
+from gptdiag.measures.instability import FAR, uses_adam, usual_rate
 from gptdiag.measures.learning import series_of, starts_new, stuck
 from gptdiag.measures.levels import Levels
 from gptdiag.measures.model import model_of
@@ -62,7 +62,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     model, peak = model_of(run), _peak(run)
     if not starts_new(run):
         raise NotEnough("needs a run that begins with a new model")
-    if str(run.setting("optimizer") or "adamw").lower() not in ("adamw", "adam"):
+    if not uses_adam(run):
         raise NotEnough("the usual rates are those of AdamW")
     if peak is None or not model.parameters:
         raise NotEnough("the log does not give the learning rate and the number of parameters")

@@ -38,7 +38,7 @@ from gptdiag.measures.mfu import Utilisation, utilisation
 from gptdiag.measures.model import model_of
 from gptdiag.measures.timing import timing
 from gptdiag.registry import detector
-from gptdiag.remedies import change
+from gptdiag.remedies import change, compile_model
 from gptdiag.run import Run
 from gptdiag.wording import large, milliseconds, percent, significant
 
@@ -147,13 +147,5 @@ def _remedies(run: Run) -> tuple[Remedy, ...]:
             )
         )
     if run.setting("compile") is False:
-        found.append(
-            Remedy(
-                "Compile the model",
-                "fused kernels save most of the launches",
-                change(run, compile=True),
-                expected="up to 1.9 times the speed (GPT-2 on an A100, by nanoGPT's README)",
-                risk="about a minute at the start; needs Triton",
-            )
-        )
+        found.append(compile_model(run))
     return tuple(found)

@@ -35,7 +35,7 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.mfu import device_of
 from gptdiag.record import Value
 from gptdiag.registry import detector
-from gptdiag.remedies import change
+from gptdiag.remedies import change, compile_model
 from gptdiag.run import Run
 
 
@@ -92,13 +92,7 @@ def _paths(run: Run) -> list[_Path]:
         )
         found.append(_Path("AdamW is not fused", "fused_adamw", False, remedy, False))
     if run.config.get("compile") is False:
-        remedy = Remedy(
-            "Compile the model, where Triton is installed",
-            "fused kernels save launches and memory traffic",
-            change(run, compile=True),
-            expected="up to 1.9 times the speed (GPT-2 on an A100, by nanoGPT's README)",
-            risk="about a minute at the start",
-        )
+        remedy = compile_model(run)
         found.append(_Path("the model is not compiled", "compile", False, remedy, False))
     return found
 

@@ -54,6 +54,11 @@ def usual_rate(parameters: float) -> float:
     return float(min(CENTRE * (parameters / SIZE) ** -SLOPE, HIGHEST))
 
 
+def uses_adam(run: Run) -> bool:
+    """Return whether the optimizer is Adam or AdamW, as it is where the log names none."""
+    return str(run.setting("optimizer") or "adamw").lower() in ("adamw", "adam")
+
+
 def rate_fact(run: Run, step: int) -> tuple[str, bool | None]:
     """Return (what is known of the learning rate at a step, whether it speaks for too high a rate).
 

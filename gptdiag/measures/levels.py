@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ def evaluated(curve: Curve) -> Levels:
     return Levels("evals.val_loss", curve.step, curve.line, curve.val, curve.noise.sigma)
 
 
+@lru_cache(maxsize=8)
 def trained(run: Run, blocks: int) -> Levels | None:
     """Return the training losses as medians of about that many stretches, None if too few."""
     noise = batch_noise(run)

@@ -11,7 +11,6 @@ import shlex
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Cause, Finding, Outcome, Remedy
-from gptdiag.registry import formats
 from gptdiag.report import parts
 from gptdiag.report.safe_text import safe
 from gptdiag.report.text_chart import sparkline
@@ -78,8 +77,7 @@ def _longest_backticks(text: str) -> int:
 
 def _run(analysis: Analysis, index: int) -> list[str]:
     run, summary = analysis.runs[index], analysis.summaries[index]
-    known = formats().get(run.format)
-    head = escaped(parts.header(run, known.title if known else run.format))
+    head = escaped(parts.header(run))
     rows = [f"| {escaped(n)} | {escaped(v)} |" for n, v in parts.figures(run, summary)]
     table = "\n".join(["| | |", "| :-- | :-- |", *rows]) if rows else ""
     curve = sparkline(run)
@@ -121,15 +119,10 @@ def _quote(run: Run, lines: tuple[int, ...]) -> str:
     """Return log lines with their numbers; a gap in the numbers shows as dots."""
     if not lines:
         return ""
-    ordered = sorted(lines)
-    digits = max(len(str(ordered[-1])), 3)
-    rows, before = [], ordered[0]
-    for no in ordered:
-        if no > before + 1:
-            rows.append(f"{'...':>{digits}} |")
-        text = parts.quoted(safe(run.text.line(no)).strip(), ROOM)
+    digits, rows = max(len(str(max(lines))), 3), []
+    for no, text, gap in parts.quotes(run, lines, ROOM):
+        rows += [f"{'...':>{digits}} |"] if gap else []
         rows.append(f"{no:>{digits}} | {text}")
-        before = no
     return fenced(rows)
 
 

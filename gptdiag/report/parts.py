@@ -6,6 +6,8 @@ import re
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Finding, Outcome, Remedy
+from gptdiag.registry import formats
+from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.summary import Losses, Summary
 from gptdiag.wording import (
@@ -182,9 +184,20 @@ def quoted(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 3] + "..."
 
 
-def header(run: Run, title: str) -> str:
+def quotes(run: Run, lines: tuple[int, ...], room: int) -> list[tuple[int, str, bool]]:
+    """Return quoted log lines as (number, safe text, whether lines are left out before it)."""
+    ordered = sorted(lines)
+    before = [ordered[0] if ordered else 0, *ordered]
+    return [
+        (no, quoted(safe(run.text.line(no)).strip(), room), no > last + 1)
+        for no, last in zip(ordered, before, strict=False)
+    ]
+
+
+def header(run: Run) -> str:
     """Return what was read: source, format, counts, with every line accounted for."""
-    lines = run.lines
+    known, lines = formats().get(run.format), run.lines
+    title = known.title if known else run.format
     return (
         f"{run.label}: {title}, {plural(len(run.steps), 'step')} and "
         f"{plural(len(run.evals), 'evaluation')} logged; {plural(lines.total, 'line')}: "

@@ -12,7 +12,6 @@ import click
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Finding, Outcome
-from gptdiag.registry import formats
 from gptdiag.report import parts
 from gptdiag.report.safe_text import safe
 from gptdiag.report.text_chart import loss_chart
@@ -92,7 +91,7 @@ def _styled_length(text: str) -> int:
 def _run(page: _Page, analysis: Analysis, index: int) -> None:
     run, summary = analysis.runs[index], analysis.summaries[index]
     page.gap()
-    page.write(safe(parts.header(run, _title(run))))
+    page.write(safe(parts.header(run)))
     page.gap()
     for name, value in parts.figures(run, summary):
         page.write(safe(value), first=f"  {name:<16} ")
@@ -104,11 +103,6 @@ def _run(page: _Page, analysis: Analysis, index: int) -> None:
     _listed(page, "Checked, and clear", parts.by_status(outcomes, "clear"))
     _listed(page, "Could not be checked", parts.by_status(outcomes, "skipped"))
     _listed(page, "Detectors that failed (please report this)", parts.by_status(outcomes, "failed"))
-
-
-def _title(run: Run) -> str:
-    known = formats().get(run.format)
-    return known.title if known else run.format
 
 
 def _findings(page: _Page, analysis: Analysis, findings: list[Finding]) -> None:
@@ -144,16 +138,12 @@ def _quote(page: _Page, run: Run, lines: tuple[int, ...]) -> None:
     """Quote log lines with their numbers, like a compiler; a gap in the numbers shows as dots."""
     if not lines:
         return
-    ordered = sorted(lines)
-    digits = max(len(str(ordered[-1])), 3)
+    digits = max(len(str(max(lines))), 3)
     page.lines.append(click.style(f"  {'':>{digits}}--> ", dim=True) + safe(run.source))
-    before = ordered[0]
-    for no in ordered:
-        if no > before + 1:
+    for no, text, gap in parts.quotes(run, lines, room=page.width - digits - 5):
+        if gap:
             page.lines.append(click.style(f"  {'...':>{digits}} |", dim=True))
-        text = parts.quoted(safe(run.text.line(no)).strip(), room=page.width - digits - 5)
         page.lines.append(click.style(f"  {no:>{digits}} | ", dim=True) + text)
-        before = no
 
 
 def _listed(page: _Page, heading: str, outcomes: list[Outcome]) -> None:

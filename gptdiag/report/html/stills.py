@@ -6,7 +6,6 @@ import base64
 import re
 import warnings
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gptdiag.analysis import Analysis
@@ -33,41 +32,23 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> 
     count = len(analysis.runs)
     if index >= (MOST_RUNS if static else FULL_RUNS):
         return {}
-    alone = _alone(analysis, index)
     wanted = FIGURES if static and count <= FULL_RUNS else LOSS_ONLY
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
         return {
-            kind: _picture(draw(alone, figure), tidy=static)
+            kind: _picture(draw(analysis, figure, run=index))
             for kind, figure in wanted.items()
             if kind in kinds
         }
 
 
-def _alone(analysis: Analysis, index: int) -> Analysis:
-    """Return the analysis of one of the runs, as if it had been the only one."""
-    outcomes = tuple(
-        replace(o, run=0, findings=tuple(replace(f, run=0) for f in o.findings))
-        for o in analysis.of_run(index)
-    )
-    return Analysis(
-        (analysis.runs[index],), (analysis.summaries[index],), outcomes, version=analysis.version
-    )
-
-
-def _picture(figure: Figure, tidy: bool) -> str:
-    """Return a figure as a data address, without the titles, which the page gives.
-
-    Args:
-        tidy: lay it out once more without them, which takes as long as drawing it.
-    """
+def _picture(figure: Figure) -> str:
+    """Return a figure as a data address, without the titles, which the page gives."""
     from gptdiag.plots.draw import encode
 
     figure.suptitle("")
     for axes in figure.axes:
         axes.set_title("", loc="left")
-    if not tidy:
-        figure.set_layout_engine("none")
     svg = base64.b64encode(_smaller(encode(figure, "svg"))).decode("ascii")
     return f"data:image/svg+xml;base64,{svg}"
 

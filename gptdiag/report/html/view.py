@@ -9,7 +9,6 @@ from typing import Any
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import SEVERITIES, Finding, Outcome, Remedy
-from gptdiag.registry import formats
 from gptdiag.remedies import as_flags
 from gptdiag.report import parts
 from gptdiag.report.html.excerpt import excerpt
@@ -71,13 +70,12 @@ def _counts(analysis: Analysis) -> str:
 def _run(analysis: Analysis, index: int) -> dict[str, Any]:
     run, summary = analysis.runs[index], analysis.summaries[index]
     outcomes = analysis.of_run(index)
-    known = formats().get(run.format)
     at = summary.losses
     return {
         "id": f"run-{index + 1}",
         "number": index + 1,
         "label": safe(run.label),
-        "header": safe(parts.header(run, known.title if known else run.format)),
+        "header": safe(parts.header(run)),
         "span": f"{run.part.first_line}–{run.part.last_line}",
         "steps": f"{summary.first_step or 0}–{summary.last_step or 0}",
         "best": "–" if at.best_val is None else loss(at.best_val, at.quantum),
@@ -121,20 +119,10 @@ def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
         "message": safe(finding.message),
         "chart": excerpt(run, finding),
         "source": safe(run.source),
-        "lines": _quotes(run, finding.lines),
+        "lines": parts.quotes(run, finding.lines, LINE_ROOM),
         "causes": [(safe(c.what), c.likelihood, safe(c.evidence)) for c in finding.causes],
         "remedies": [_remedy(r) for r in finding.remedies],
     }
-
-
-def _quotes(run: Run, lines: tuple[int, ...]) -> list[tuple[int, str, bool]]:
-    """Return quoted lines as (number, text, whether lines are left out before it)."""
-    ordered = sorted(lines)
-    before = [ordered[0] if ordered else 0, *ordered]
-    return [
-        (no, parts.quoted(safe(run.text.line(no)).strip(), room=LINE_ROOM), no > last + 1)
-        for no, last in zip(ordered, before, strict=False)
-    ]
 
 
 def _remedy(remedy: Remedy) -> dict[str, str]:
