@@ -14,7 +14,7 @@ import click
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError
-from gptdiag.reader import find_logs, read_all
+from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
@@ -80,8 +80,11 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     runs: list[Run] = []
     errors: list[InputError] = []
     for source in sources:
-        if source != "-" and os.path.isdir(source):
-            runs += _read_folder(source, format)
+        if source != "-" and os.path.isdir(source) and not claimed(source, format):
+            found, passed = read_folder(source, format)
+            runs += found
+            if passed:
+                complain(f"{source}: {passed} of its files are no logs gptdiag can read")
             continue
         try:
             runs += read_all(source, format)
@@ -94,24 +97,6 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     for failed in errors:
         complain(f"{failed} ({failed.hint})" if failed.hint else str(failed))
     return runs, len(errors)
-
-
-def _read_folder(folder: str, format: str | None) -> list[Run]:
-    runs: list[Run] = []
-    passed = 0
-    for path in find_logs(folder):
-        try:
-            runs += read_all(path, format)
-        except InputError:
-            passed += 1
-    if not runs:
-        raise InputError(
-            f"{folder}: no file in this folder is a log gptdiag can read",
-            "`gptdiag formats` lists what can be read",
-        )
-    if passed:
-        complain(f"{folder}: {passed} of its files are no logs gptdiag can read")
-    return runs
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:

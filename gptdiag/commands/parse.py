@@ -10,12 +10,10 @@ import click
 from gptdiag.commands._shared import format_option, read_sources, write_bytes
 from gptdiag.convert import to_csv, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
-from gptdiag.reader import build_runs, numbered, recognise
+from gptdiag.reader import build_runs, understood
 from gptdiag.record import Problem, Record, expand
-from gptdiag.registry import find_format
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
-from gptdiag.source import read_text
 
 
 @click.command("parse", short_help="Show what was understood, or convert.")
@@ -59,18 +57,17 @@ def command(
 
 def _explained(log: str, format: str | None) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
-    text = read_text(log)
-    chosen = find_format(format) if format else recognise(text)
-    items = list(chosen.parse(numbered(text)))
+    text, chosen, found = understood(log, format)
+    items = list(found)
     runs = build_runs(text, chosen, items)
     shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]
     for run in runs:
         shown += run.problems
-    understood: dict[int, list[str]] = {}
+    by_line: dict[int, list[str]] = {}
     for item in shown:
-        understood.setdefault(item.line, []).append(_described(item))
+        by_line.setdefault(item.line, []).append(_described(item))
     for no, line in enumerate(text.lines, 1):
-        for said in understood.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
+        for said in by_line.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
     read, ignored, problems = (
         sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
