@@ -13,13 +13,17 @@ import click
 
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.context import Context
-from gptdiag.errors import InputError, OutputError
+from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+run_option = click.option(
+    "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
+)
 
 format_option = click.option(
     "--format", metavar="NAME", help="Format of the logs; recognised if not given."
@@ -52,6 +56,8 @@ def analysed(
     context = Context(**facts)
     context.check()
     runs, unreadable = read_sources(logs, given["format"])
+    if given.get("run") is not None:
+        runs = [only_run(runs, given["run"])]
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
@@ -97,6 +103,20 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     for failed in errors:
         complain(f"{failed} ({failed.hint})" if failed.hint else str(failed))
     return runs, len(errors)
+
+
+def only_run(runs: list[Run], number: int | None) -> Run:
+    """Return the run of a number (1, 2, ...), or the only one there is.
+
+    Raises:
+        UsageError: there is no such run, or there are several and no number says which.
+    """
+    several = f"there are {len(runs)} runs" if len(runs) > 1 else "there is 1 run"
+    if number is None and len(runs) > 1:
+        raise UsageError(f"{several}; say which with --run 1 to --run {len(runs)}")
+    if number is not None and not 1 <= number <= len(runs):
+        raise UsageError(f"there is no run {number}; {several}")
+    return runs[(number or 1) - 1]
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:
