@@ -28,12 +28,12 @@ def _name(row: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=_name)
 def test_log_is_recognised_or_refused_in_words(row: dict[str, Any]) -> None:
+    counted = row.get("n_train_points") or row.get("n_eval_points") or row.get("n_step_lines")
     try:
         runs = read_all(CORPUS / row["file"])
-    except InputError as error:
-        assert "not_a_log" in row["labels"] or not (
-            row.get("n_train_points") or row.get("n_eval_points") or row.get("n_step_lines")
-        ), error
+    except InputError:
+        if counted:
+            raise
         return
     assert {run.format for run in runs} <= NAMES[row["format"]]
 
