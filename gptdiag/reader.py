@@ -22,7 +22,7 @@ from gptdiag.source import MAX_LINE, read_text
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
 HEAD = 256  # bytes that a format may claim a binary file by
 FLOOR = 0.15  # below this score a format is not recognised
-LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz", ".zst")
+LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".csv", ".gz", ".zst")
 
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
@@ -43,12 +43,10 @@ _OTHER_TOOLS = (
     (r":::MLLOG \{", "MLPerf logging", 2),
     (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
     (r"train_inner|num_updates=", "fairseq", 2),
-    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
     (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
     (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed", 2),
-    (r"^\"?[Ss]tep\"?,", "a spreadsheet (CSV)", 1),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
 _SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code
@@ -79,8 +77,10 @@ def understood(path: str, format: str | None = None) -> tuple[SourceText, Format
     """
     special = claimed(path, format) if path != "-" else None
     if special is not None and special.load is not None:
-        text, items = special.load(Path(path))
-        return text, special, items
+        found = special.load(Path(path))
+        if isinstance(found, Path):
+            return _parsed(read_text(str(found)))
+        return found.text, special, found.items
     return _parsed(read_text(path), format)
 
 
@@ -105,7 +105,7 @@ def find_logs(folder: str) -> list[str]:
     """
     found: list[str] = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or (entry.is_symlink() and entry.is_dir()):
             continue
         is_log = entry.is_file() and entry.name.lower().endswith(LOG_ENDINGS)
         if is_log or claimed(entry.path):
@@ -155,6 +155,9 @@ def _parsed(
 def _runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple[Run, ...]:
     runs = build_runs(text, format, items)
     if not any(len(run.steps) or len(run.evals) for run in runs):
+        why = next((p.why for run in runs for p in run.problems if p.line == 1), "")
+        if why:
+            raise FormatError(f"{text.name}: {why}", f"read as {format.title}")
         raise FormatError(
             f"{text.name}: read as {format.title}, but no training step or evaluation is in it",
             "is the log complete, or was another --format meant?",

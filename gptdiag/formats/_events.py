@@ -248,15 +248,15 @@ def _hyperparameters(metadata: bytes) -> Iterator[tuple[str, Value]]:
 def write_events(points: Points, texts: Sequence[tuple[str, str]] = ()) -> bytes:
     """Return numbers, and before them texts, as the content of an event file."""
     begun = float(points.time_s[0]) if len(points.time_s) else 0.0
-    written = [framed(write_field(1, begun) + write_field(3, b"brain.Event:2"))]
+    written = [write_field(1, begun) + write_field(3, b"brain.Event:2")]
     for tag, text in texts:
         tensor = write_field(1, _TEXT) + write_field(2, b"") + write_field(8, text.encode())
         plugin = write_field(1, write_field(1, b"text"))
         value = write_field(1, tag.encode()) + write_field(8, tensor) + write_field(9, plugin)
-        written.append(framed(write_field(1, begun) + write_field(5, write_field(1, value))))
+        written.append(write_field(1, begun) + write_field(5, write_field(1, value)))
     tags = [write_field(1, name.encode()) for name in points.names]
     for name, step, time, scalar in zip(*(a.tolist() for a in points[1:]), strict=True):
         value = tags[name] + write_field(2, scalar, single=True)
         head = write_field(1, time) + write_field(2, step)
-        written.append(framed(head + write_field(5, write_field(1, value))))
-    return b"".join(written)
+        written.append(head + write_field(5, write_field(1, value)))
+    return framed(written)

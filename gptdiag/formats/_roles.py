@@ -79,6 +79,8 @@ _ORDER = {
     for position, name in enumerate(names.split())
 }
 _LIGHTNING_LR = re.compile(r"lr_[a-z]+(?:_pg1)?$")  # LearningRateMonitor: "lr-AdamW/pg1"
+_COUNTERS = {"iter", "iteration", "step", "global_step", "train_global_step", "train_step",
+             "trainer_global_step"}  # fmt: skip
 _EVALUATED = re.compile(r"(?:val|validation|valid|eval|evaluation|test)_|.*_(?:val|validation)$")
 _LOSSES = ("loss", "loss_ema", "val_loss", "train_loss", "val_bpb")
 _PERCENT = re.compile(r"mfu ?\(%\)$", re.I)
@@ -124,6 +126,8 @@ def roles(names: Iterable[str]) -> Roles:
         # A free name must not be one that promises something.
         taken = name in {r.column for r in found.values()} or name in _PROMISED
         found.setdefault(name, Role(kind, f"{name} (as logged)" if taken else name))
+    for word in _COUNTERS & by_plain.keys():
+        del found[by_plain[word]]
     return Roles(found, {**facts, **said(found)})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from struct import Struct, pack
+from struct import Struct
 from typing import NamedTuple
 
 import numpy as np
@@ -34,22 +34,22 @@ class Frames(NamedTuple):
 
 def is_record_file(head: bytes) -> bool:
     """Return whether a file begins with a record whose length has a right checksum."""
-    return len(head) >= HEADER and head[8:12] == masked_crc(head[:8])
+    view = np.frombuffer(head[:HEADER], dtype=np.uint8)
+    return len(view) == HEADER and bool(_checks(view[None, :8], view[None, 8:])[0])
 
 
-def framed(data: bytes) -> bytes:
-    """Return data as a record."""
-    length = pack("<Q", len(data))
-    return length + masked_crc(length) + data + masked_crc(data)
-
-
-def masked_crc(data: bytes) -> bytes:
-    """Return the checksum of data as these files hold it."""
-    table = _table().tolist()
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = table[crc & 0xFF ^ byte] ^ crc >> 8
-    return pack("<I", _masked(np.array([crc ^ 0xFFFFFFFF], dtype=np.uint32))[0])
+def framed(records: Sequence[bytes]) -> bytes:
+    """Return the content of a file with these records."""
+    sizes = np.array([len(record) for record in records])
+    lengths = np.array(sizes, dtype="<u8").view(np.uint8).reshape(-1, 8)
+    heads = np.hstack([lengths, _stored(lengths)])
+    feet = np.zeros((len(records), FOOTER), dtype=np.uint8)
+    for size in np.unique(sizes).tolist():
+        rows = np.flatnonzero(sizes == size)
+        together = np.frombuffer(b"".join([records[k] for k in rows.tolist()]), dtype=np.uint8)
+        feet[rows] = _stored(together.reshape(len(rows), size))
+    written = zip(heads, records, feet, strict=True)
+    return b"".join([part for h, data, f in written for part in (h.tobytes(), data, f.tobytes())])
 
 
 def frames(data: bytes) -> Iterator[Frames]:
@@ -74,7 +74,7 @@ def frames(data: bytes) -> Iterator[Frames]:
             at = after or end
 
 
-_MASK = np.uint32(0xA282EAD8)
+_MASK, _LAST_BYTE = np.uint32(0xA282EAD8), np.uint32(0xFF)
 _LENGTH = Struct("<Q")
 
 
@@ -132,18 +132,20 @@ def _next_record(view: Bytes, at: int) -> int | None:
 
 def _checks(data: Bytes, stored: Bytes) -> NDArray[np.bool_]:
     """Return which rows of data (n, size) have the stored checksum (n, 4). (n,)"""
-    table = _table()
-    crc = np.full(len(data), 0xFFFFFFFF, dtype=np.uint32)
-    for byte in data.T:
-        crc = table[(crc ^ byte) & np.uint32(0xFF)] ^ crc >> np.uint32(8)
-    wanted = np.ascontiguousarray(stored).view("<u4")[:, 0]
-    right: NDArray[np.bool_] = _masked(crc ^ np.uint32(0xFFFFFFFF)) == wanted
+    right: NDArray[np.bool_] = np.all(_stored(data) == stored, axis=1)
     return right
 
 
-def _masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    masked: NDArray[np.uint32] = (crc >> np.uint32(15) | crc << np.uint32(17)) + _MASK
-    return masked
+def _stored(data: Bytes) -> Bytes:
+    """Return the checksums of rows of data (n, size) as these files hold them. (n, 4)"""
+    table = _table()
+    crc = np.full(len(data), 0xFFFFFFFF, dtype=np.uint32)
+    for byte in data.T:
+        crc = table[(crc ^ byte) & _LAST_BYTE] ^ crc >> np.uint32(8)
+    crc ^= np.uint32(0xFFFFFFFF)
+    masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + _MASK
+    stored: Bytes = masked.astype("<u4").view(np.uint8).reshape(-1, 4)
+    return stored
 
 
 @cache

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from math import copysign, inf, isfinite
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+LARGEST_SINGLE = 3.4028234e38  # what a 4-byte float holds
 
 Field = tuple[int, int, "int | bytes"]  # number, wire type, value: bytes are still undecoded
 
@@ -99,4 +102,6 @@ def write_field(number: int, value: int | float | bytes, single: bool = False) -
     if isinstance(value, int):
         return write_varint(number << 3 | VARINT) + write_varint(value)
     kind, packed = (FIXED32, "<f") if single else (FIXED64, "<d")
+    if single and isfinite(value) and abs(value) > LARGEST_SINGLE:
+        value = copysign(inf, value)
     return write_varint(number << 3 | kind) + struct.pack(packed, value)

@@ -18,6 +18,7 @@ NAMES: dict[str, set[str]] = {
     "nanogpt": {"nanogpt", "build_nanogpt", "key_value"},
     "build_nanogpt": {"build_nanogpt"},
     "tensorboard": {"tensorboard"},
+    "wandb": {"wandb_csv", "wandb_run", "nanogpt"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
@@ -28,6 +29,8 @@ DISAGREED: dict[str, tuple[int, int]] = {
     "tensorboard/events.out.tfevents.chatglm_lora": (0, 0),
     # One epoch_loss, which Keras wrote for the validation data: no training loss.
     "tensorboard/events.out.tfevents.keras_validation.v2": (0, 1),
+    # The label counts the rows; they hold the losses of eight runs side by side.
+    "wandb/druidowm_nanogpt_wandb_export.csv": (1184, 0),
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -59,21 +58,20 @@ def tensor_record(tag: str, step: int, time_s: float, value: float) -> bytes:
     plugin = write_field(1, write_field(1, b"scalars"))
     content = write_field(1, tag.encode()) + write_field(8, tensor) + write_field(9, plugin)
     summary = write_field(5, write_field(1, content))
-    return framed(write_field(1, BEGIN + time_s) + write_field(2, step) + summary)
+    return write_field(1, BEGIN + time_s) + write_field(2, step) + summary
 
 
 def keras(tags: Iterable[tuple[str, float]], epochs: int) -> bytes:
-    records = [framed(write_field(1, BEGIN) + write_field(3, b"brain.Event:2"))]
+    records = [write_field(1, BEGIN) + write_field(3, b"brain.Event:2")]
     for epoch in range(epochs):
         for tag, offset in tags:
             value = 1.5 + 2.5 * math.exp(-epoch / 8) + offset
             records.append(tensor_record(tag, epoch, 30.0 * (epoch + 1), value))
-    return b"".join(records)
+    return framed(records)
 
 
 def tensorboard() -> None:
     folder = LOGS / "tensorboard"
-    shutil.rmtree(folder, ignore_errors=True)
     draw = random.Random(7)
     arguments = {
         "learning_rate": 5e-4,

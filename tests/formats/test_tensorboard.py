@@ -90,7 +90,7 @@ def test_a_wrong_byte_costs_one_record() -> None:
 
 @pytest.mark.parametrize("size", [0, 5, 2**40, 2**64 - 1])
 def test_a_length_that_lies_is_not_believed(size: int, tmp_path: Path) -> None:
-    records = [framed(b"x" * 30) for _ in range(50)]
+    records = [framed([b"x" * 30]) for _ in range(50)]
     records[20] = struct.pack("<Q", size) + records[20][8:]
     found = list(frames(b"".join(records)))
     assert wrongs(b"".join(records)) == ["46 damaged bytes"]
@@ -172,7 +172,7 @@ def test_step_times_come_from_an_even_clock_only(tmp_path: Path) -> None:
 def test_nan_and_hyperparameters_and_a_tensor_are_read(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1"
     records = [tensor_record("loss", k, float(k), np.nan if k == 3 else 2.0) for k in range(5)]
-    path.write_bytes(b"".join(records))
+    path.write_bytes(framed(records))
     assert np.isnan(only(path).steps["loss"]).tolist() == [False, False, False, True, False]
 
 
