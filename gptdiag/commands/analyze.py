@@ -11,6 +11,7 @@ import click
 
 from gptdiag.analysis import Analysis
 from gptdiag.api import render
+from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._shared import (
     analysed,
     fact_options,
@@ -96,6 +97,8 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
 def _render(analysis: Analysis, report: str, output: str | None) -> str:
     to_terminal = output is None and sys.stdout.isatty()
     colour = to_terminal and not os.environ.get("NO_COLOR")
+    if report == "html":
+        load_matplotlib()
     width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
     return render(analysis, report, width, colour, unicode=output is not None or _shows_braille())
 
@@ -108,6 +111,7 @@ def _shows_braille() -> bool:
 
 def _plot(analysis: Analysis, folder: str, force: bool) -> None:
     """Write every figure into a folder, which is made if it is not there."""
+    load_matplotlib()
     from gptdiag.plots.draw import encode, every_figure
 
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._shared import analysed, format_option, write_bytes
 from gptdiag.errors import EXIT_OK, InputError, UsageError
 
@@ -38,6 +39,7 @@ def command(logs: tuple[str, ...], output: str, figure: str, **given: Any) -> in
     and the steps that findings are about; in the timing figure evaluations and checkpoints stand
     apart from plain steps.
     """
+    load_matplotlib()
     from gptdiag.plots.draw import KINDS, draw, encode
 
     kind = Path(output).suffix.lower().lstrip(".")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gptdiag.api import render
+from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._shared import (
     analysed,
     fact_options,
@@ -34,6 +35,7 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
     steps: zoom into one and all follow; the tooltip tells all values of a step.
     """
     analysis, unreadable = analysed(logs, given, make_settings(preview=given["preview"]))
+    load_matplotlib()
     page = render(analysis, "html", static=given["static"])
     write_output(page, given["output"], given["force"])
     if told_failures(analysis, shared["verbose"]):

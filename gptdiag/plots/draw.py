@@ -67,9 +67,16 @@ def draw(
             _several(made, charts, axes, style, log_x)
         else:
             _one(made, figure, charts[0], axes[0], style, log_x)
-        made.draw_without_rendering()  # ticks and layout are made in this style, not a later one
-        made.set_layout_engine("none")
+        _laid_out(made)
     return made
+
+
+def _laid_out(figure: Figure) -> None:
+    """Place the axes once, in the style of now; a layout engine would do it at each drawing."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def every_figure(analysis: Analysis) -> Iterator[tuple[str, Figure]]:

@@ -98,7 +98,7 @@ class Panel:
         """Write the title above so many rows, and the legend below the title."""
         self.axes.set_title(
             self.title, loc="left", fontsize=TITLE, fontweight="bold", pad=6 + ROW * rows,
-            parse_math=False,
+            y=1.0, parse_math=False,  # without y matplotlib looks at all ticks for its place
         )  # fmt: skip
         if not self.entries:
             return
