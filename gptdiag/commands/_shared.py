@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.commands._progress import Tell
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError
 from gptdiag.reader import find_logs, read_all
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
+from gptdiag.wording import plural
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,13 +47,14 @@ def fact_options(command: F) -> F:
 
 
 def analysed(
-    logs: tuple[str, ...], given: Mapping[str, Any], settings: Settings | None = None
+    logs: tuple[str, ...], given: Mapping[str, Any], tell: Tell, settings: Settings | None = None
 ) -> tuple[Analysis, int]:
     """Return the analysis of all logs with the user's facts, and how many could not be read."""
     facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
     context = Context(**facts)
     context.check()
-    runs, unreadable = read_sources(logs, given["format"])
+    runs, unreadable = read_sources(logs, given["format"], tell)
+    tell(f"analysing {plural(len(runs), 'run')}")
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
@@ -69,7 +72,7 @@ def complain(message: str) -> None:
     click.echo(f"gptdiag: {safe(message)}", err=True)
 
 
-def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run], int]:
+def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tuple[list[Run], int]:
     """Return the runs of all sources, and how many named sources could not be read.
 
     What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
@@ -81,8 +84,10 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     errors: list[InputError] = []
     for source in sources:
         if source != "-" and os.path.isdir(source):
-            runs += _read_folder(source, format)
+            runs += _read_folder(source, format, tell)
             continue
+        if source != "-":  # what comes from there may be typed on the same screen
+            tell(f"reading {source}")
         try:
             runs += read_all(source, format)
         except InputError as error:
@@ -96,10 +101,11 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     return runs, len(errors)
 
 
-def _read_folder(folder: str, format: str | None) -> list[Run]:
+def _read_folder(folder: str, format: str | None, tell: Tell) -> list[Run]:
     runs: list[Run] = []
     passed = 0
     for path in find_logs(folder):
+        tell(f"reading {path}")
         try:
             runs += read_all(path, format)
         except InputError:

@@ -12,6 +12,7 @@ import click
 from gptdiag.analysis import Analysis
 from gptdiag.api import render
 from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     analysed,
     fact_options,
@@ -81,10 +82,11 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
         preview=given["preview"],
         fail_on=given["fail_on"],
     )
-    analysis, unreadable = analysed(logs, given, settings)
-    write_output(
-        _render(analysis, given["report"], given["output"]), given["output"], given["force"]
-    )
+    with progress() as tell:
+        analysis, unreadable = analysed(logs, given, tell, settings)
+        tell("writing the report")
+        report = _render(analysis, given["report"], given["output"])
+    write_output(report, given["output"], given["force"])
     if given["plots"]:
         _plot(analysis, given["plots"], given["force"])
     if told_failures(analysis, shared["verbose"]):
@@ -118,5 +120,8 @@ def _plot(analysis: Analysis, folder: str, force: bool) -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    for name, figure in every_figure(analysis):
-        write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)
+    with progress() as tell:
+        tell("drawing")
+        for name, figure in every_figure(analysis):
+            tell(f"drawing {name}")
+            write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)

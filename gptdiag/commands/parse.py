@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 
 import click
 
+from gptdiag.commands._progress import Tell, progress
 from gptdiag.commands._shared import format_option, read_sources, write_bytes
 from gptdiag.convert import to_csv, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
@@ -39,22 +41,28 @@ def command(
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
-        if output:
-            _write("\n".join(_explained(log, format)).encode() + b"\n", output, force)
-            return
-        for line in _explained(log, format):
-            click.echo(line)
+        _show(log, format, output, force)
         return
-    run = _chosen(log, format, number)
-    if target == "jsonl":
-        data = to_jsonl(run).encode()
-    elif target == "csv":
-        data = to_csv(run).encode()
-    else:
-        data = _parquet(run)
-        if output is None:
-            raise UsageError("Parquet is binary; say where to with -o FILE")
+    if target == "parquet" and output is None:
+        raise UsageError("Parquet is binary; say where to with -o FILE")
+    with progress() as tell:
+        run = _chosen(log, format, number, tell)
+        tell("converting")
+        data = _converted(run, target)
     _write(data, output, force)
+
+
+def _show(log: str, format: str | None, output: str | None, force: bool) -> None:
+    lines = _explained(log, format)
+    with progress() as tell:
+        if log != "-":
+            tell(f"reading {log}")
+        first = next(lines)  # by then all is read
+    if output:
+        _write("\n".join([first, *lines]).encode() + b"\n", output, force)
+        return
+    for line in chain([first], lines):
+        click.echo(line)
 
 
 def _explained(log: str, format: str | None) -> Iterator[str]:
@@ -89,8 +97,8 @@ def _described(item: Record | Problem) -> str:
     return f"{item.kind:<8} {step:>8}  {values}"
 
 
-def _chosen(log: str, format: str | None, number: int | None) -> Run:
-    runs, _ = read_sources((log,), format)
+def _chosen(log: str, format: str | None, number: int | None, tell: Tell) -> Run:
+    runs, _ = read_sources((log,), format, tell)
     if number is None and len(runs) > 1:
         raise UsageError(
             f"{log} holds {len(runs)} runs; say which with --run 1 to --run {len(runs)}"
@@ -98,6 +106,12 @@ def _chosen(log: str, format: str | None, number: int | None) -> Run:
     if number is not None and not 1 <= number <= len(runs):
         raise UsageError(f"there is no run {number}; {log} holds {len(runs)}")
     return runs[(number or 1) - 1]
+
+
+def _converted(run: Run, target: str) -> bytes:
+    if target == "parquet":
+        return _parquet(run)
+    return (to_jsonl(run) if target == "jsonl" else to_csv(run)).encode()
 
 
 def _parquet(run: Run) -> bytes:

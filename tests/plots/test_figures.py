@@ -32,6 +32,7 @@ OVERLAP = 1.5  # points by which boxes may touch: the box of a letter is larger 
 
 def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
     """Return the texts that are really drawn: ticks beyond the limits are not."""
+    figure.draw_without_rendering()  # which gives legends their places
     hidden = set()
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
