@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis
-from gptdiag.api import render
+from gptdiag.api import REPORTS, render
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
@@ -30,7 +30,7 @@ from gptdiag.settings import make_settings
 @format_option
 @click.option(
     "--report",
-    type=click.Choice(["terminal", "markdown", "html", "json"]),
+    type=click.Choice(REPORTS),
     default="terminal",
     show_default=True,
     help="Kind of report.",
