@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DELAY_S = 0.5  # work that is done sooner shows nothing
 PER_S = 8  # pictures of the spinner
+BESIDE = 8  # columns for the spinner and the dots
 
 Tell = Callable[[str], None]  # takes what is being done from now on, in a few words
 
@@ -81,4 +82,6 @@ class _Line:
         from rich.spinner import Spinner
         from rich.text import Text
 
-        live.update(Spinner("dots", Text(f"{self._text} ...", no_wrap=True, overflow="ellipsis")))
+        text = Text(self._text)
+        text.truncate(live.console.width - BESIDE, overflow="ellipsis")  # one line, whatever comes
+        live.update(Spinner("dots", text.append(" ...")))

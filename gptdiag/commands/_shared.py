@@ -87,7 +87,7 @@ def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tu
             runs += _read_folder(source, format, tell)
             continue
         if source != "-":  # what comes from there may be typed on the same screen
-            tell(f"reading {source}")
+            tell(f"reading {os.path.basename(source)}")
         try:
             runs += read_all(source, format)
         except InputError as error:
@@ -105,7 +105,7 @@ def _read_folder(folder: str, format: str | None, tell: Tell) -> list[Run]:
     runs: list[Run] = []
     passed = 0
     for path in find_logs(folder):
-        tell(f"reading {path}")
+        tell(f"reading {os.path.basename(path)}")
         try:
             runs += read_all(path, format)
         except InputError:

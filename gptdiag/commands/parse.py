@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from itertools import chain
 
@@ -56,7 +57,7 @@ def _show(log: str, format: str | None, output: str | None, force: bool) -> None
     lines = _explained(log, format)
     with progress() as tell:
         if log != "-":
-            tell(f"reading {log}")
+            tell(f"reading {os.path.basename(log)}")
         first = next(lines)  # by then all is read
     if output:
         _write("\n".join([first, *lines]).encode() + b"\n", output, force)

@@ -126,3 +126,14 @@ def test_without_bokeh_it_says_what_to_do(
     with pytest.raises(UsageError, match="bokeh"):
         render(overfitted)
     page._script.cache_clear()
+
+
+def test_every_template_escapes_what_it_shows() -> None:
+    from gptdiag.report.html.page import HERE, _environment
+
+    environment = _environment()
+    assert environment.autoescape is True
+    for template in HERE.glob("*.j2"):
+        text = template.read_text(encoding="utf-8")
+        assert "autoescape" not in text, template
+        assert not re.search(r"\|\s*safe\b", text), template
