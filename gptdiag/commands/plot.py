@@ -11,10 +11,9 @@ import click
 from gptdiag.analysis import Analysis
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._progress import progress
-from gptdiag.commands._shared import analysed, complain, format_option, write_bytes
+from gptdiag.commands._shared import analysed, complain, format_option, run_option, write_bytes
 from gptdiag.errors import EXIT_OK, InputError, UsageError
-
-KINDS = ("png", "svg", "pdf")
+from gptdiag.plots import KINDS
 
 
 @click.command("plot", short_help="Draw a run: losses, times, MFU, learning rate.")
@@ -34,6 +33,7 @@ KINDS = ("png", "svg", "pdf")
 @click.option("--log-x", is_flag=True, help="Logarithmic x axis, to see the first descent.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @format_option
+@run_option
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from gptdiag.analysis import Analysis
 from gptdiag.errors import UsageError, did_you_mean
-from gptdiag.plots import loss, mfu, overview, rate, timing
+from gptdiag.plots import KINDS, loss, mfu, overview, rate, timing
 from gptdiag.plots.panel import Panel
 from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes
 from gptdiag.plots.style import DARK, LIGHT, TITLE, Style, label, settings
@@ -23,7 +23,6 @@ from gptdiag.run import Run
 from gptdiag.wording import plural
 
 FIGURES = ("overview", "loss", "timing", "mfu", "rate")
-KINDS = ("png", "svg", "pdf")
 SIZE = (9.0, 5.4)  # inches
 DPI = 150
 MOST_RUNS = 30  # over each other; more cannot be told apart

@@ -19,7 +19,8 @@ from matplotlib.transforms import Bbox
 import gptdiag
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.errors import UsageError
-from gptdiag.plots.draw import FIGURES, KINDS, draw, encode, every_figure, short_names, without_axis
+from gptdiag.plots import KINDS
+from gptdiag.plots.draw import FIGURES, draw, encode, every_figure, short_names, without_axis
 from gptdiag.plots.series import axis_of
 from gptdiag.plots.style import DARK, LIGHT, label
 from gptdiag.simulate import FAULTS, Recipe, log_of
