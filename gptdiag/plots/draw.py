@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from gptdiag.analysis import Analysis
 from gptdiag.errors import UsageError, did_you_mean
-from gptdiag.plots import KINDS, loss, mfu, overview, rate, timing
+from gptdiag.plots import loss, mfu, overview, rate, timing
 from gptdiag.plots.panel import Panel
 from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes
 from gptdiag.plots.style import DARK, LIGHT, TITLE, Style, label, settings
@@ -102,7 +102,7 @@ def _charts(analysis: Analysis, k: int) -> Charts:
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a file of one of KINDS; the same figure gives the same bytes."""
+    """Return a figure as a file of a kind (`plots.KINDS`); the same figure gives the same bytes."""
     dates: dict[str, dict[str, Any]] = {
         "svg": {"Date": None},
         "pdf": {"CreationDate": None},
