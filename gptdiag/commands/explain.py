@@ -14,7 +14,7 @@ from gptdiag.explain.thing import explain
 
 @click.command(
     "explain",
-    short_help="Explain a detector, a word, a line, a config or a command.",
+    short_help="Explain a word, lines, a config, a command.",
     context_settings={"ignore_unknown_options": True},  # a training command has its own
 )
 @click.argument("things", nargs=-1, required=True, metavar="THING...", type=click.UNPROCESSED)

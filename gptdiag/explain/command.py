@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptdiag.context import Context
-from gptdiag.errors import UsageError
+from gptdiag.errors import InputError, UsageError, did_you_mean
 from gptdiag.explain.conflicts import conflicts
 from gptdiag.explain.follows import follows
 from gptdiag.explain.page import Page, Row, Section
-from gptdiag.explain.plan import Plan, Setting, plan_of
+from gptdiag.explain.plan import Plan, Setting, find_config, plan_of
 from gptdiag.explain.schedule import schedule_section
 from gptdiag.explain.terms import terms
 from gptdiag.explain.trainers import NANOGPT, OURS, Trainer
-from gptdiag.trainer_files import trainer_options
+from gptdiag.trainer_files import trainer_file, trainer_options
 
 _ENDS = re.compile(r"(?:\d?>|\||&|;|\\$)")  # a word that begins with one of these ends the command
 _PROCESSES = re.compile(r"--(nproc[-_]per[-_]node|nnodes)(?:=(\S+))?$")
@@ -110,13 +110,15 @@ def _processes(launch: list[str]) -> int:
 def command_page(text: str, context: Context) -> Page:
     """Return the explanation of a training command or a config file."""
     command = read_command(text)
+    _require(command, text)
     plan = plan_of(command.trainer, command.configs, command.flags, command.processes, context)
     sections = [Section("How it is read", (command.trainer.reading, *_told(command, plan)))]
     problems = conflicts(plan, command.stray)
     if problems:
         sections.append(Section("Conflicts and notes", rows=tuple(problems)))
     rows = [_row(setting) for setting in plan.settings.values() if setting.given]
-    sections.append(Section("Settings it gives", rows=tuple(rows)))
+    if rows:
+        sections.append(Section("Settings it gives", rows=tuple(rows)))
     left = [
         f"{s.name} = {s.value}"
         for s in plan.settings.values()
@@ -132,6 +134,18 @@ def command_page(text: str, context: Context) -> Page:
             Section("Conflicts and notes", ("None found among the settings that are known.",))
         )
     return Page("command", " ".join(text.split()), tuple(sections))
+
+
+def _require(command: Command, text: str) -> None:
+    """Raise an InputError where a config file is asked for by itself and is not there."""
+    missing = [path for path in command.configs if find_config(path) is None]
+    if not missing or text.split(maxsplit=1)[0] not in command.configs:
+        return
+    own = [f"config/{f.name}" for f in trainer_file("config/__init__.py").parent.glob("*.py")]
+    raise InputError(
+        f"there is no config file {missing[0]}.{did_you_mean(missing[0], own)}",
+        "give its path, or the whole training command in quotes",
+    )
 
 
 def _told(command: Command, plan: Plan) -> list[str]:

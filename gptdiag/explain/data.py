@@ -24,13 +24,13 @@ def add_data(config: dict[str, Value], system: dict[str, Value]) -> str:
         return _from_folder(folder, system)
     if name in KNOWN_DATA:
         vocab = KNOWN_DATA[name][1]
-        if vocab is not None:
-            system["vocab_size"] = vocab
+        system["vocab_size"] = vocab or GPT2_VOCABULARY
+        if vocab:
             return f"the meta.pkl of the data set {name}, as nanoGPT's own prepare.py makes it"
-    system["vocab_size"] = GPT2_VOCABULARY
+        return f"nanoGPT's choice for data without a meta.pkl, as {name} is"
     return (
-        f"nanoGPT's choice for data without a meta.pkl; if {folder} has one, its vocab_size is "
-        "taken instead"
+        f"the meta file in {folder} tells it, which is not here; without one it would be "
+        f"nanoGPT's {GPT2_VOCABULARY:,}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import log
 
+from gptdiag.explain.data import GPT2_VOCABULARY
 from gptdiag.explain.page import Row
 from gptdiag.explain.plan import GPT2_SHAPES, Plan
 from gptdiag.measures.mfu import peak_of
@@ -50,16 +51,16 @@ def _vocabulary(plan: Plan, model: Model) -> Iterator[Row]:
 
 
 def _parameters(plan: Plan, model: Model) -> Iterator[Row]:
-    missing = [name for name in ("n_layer", "n_embd", "block_size") if plan.number(name) is None]
+    shape = ("n_layer", "n_embd", "block_size")
+    missing = [name for name in shape if plan.number(name) is None]
+    if missing:
+        yield Row("parameters", "not known", _needs(plan, missing))
+        return
     if model.parameters is None:
-        yield Row(
-            "parameters", "not known", _needs(plan, missing or ["the size of the vocabulary"])
-        )
+        yield Row("parameters", "not known", _without_vocabulary(plan))
         return
     total = _all_parameters(plan)
-    more = (
-        f" {count(total)} with position embeddings." if total and total != model.parameters else ""
-    )
+    more = f" {count(total)} with positions." if total and total != model.parameters else ""
     yield Row(
         "parameters",
         count(model.parameters),
@@ -68,9 +69,21 @@ def _parameters(plan: Plan, model: Model) -> Iterator[Row]:
     )
 
 
-def _all_parameters(plan: Plan) -> int | None:
-    """Return all parameters, position embeddings included."""
-    values = [plan.number(name) for name in ("n_layer", "n_embd", "block_size", "vocab_size")]
+def _without_vocabulary(plan: Plan) -> str:
+    """Return the parameters as far as they can be told without the size of the vocabulary."""
+    width = int(plan.number("n_embd") or 0)
+    table = 0 if plan.run.setting("rotary") is True else plan.number("block_size") or 0
+    inside = (_all_parameters(plan, 0) or 0) - width * int(table)
+    return (
+        f"{count(inside)} and {width} more for each token of the vocabulary, whose size is not "
+        f"known; with nanoGPT's {count(GPT2_VOCABULARY)} tokens {count(inside + width * GPT2_VOCABULARY)}."
+    )
+
+
+def _all_parameters(plan: Plan, vocabulary: float | None = None) -> int | None:
+    """Return all parameters, position embeddings included; None if the shape is not known."""
+    values = [plan.number(name) for name in ("n_layer", "n_embd", "block_size")]
+    values.append(plan.number("vocab_size") if vocabulary is None else vocabulary)
     if None in values:
         return None
     n_layer, n_embd, block, vocab = (int(v) for v in values if v is not None)
@@ -171,7 +184,8 @@ def _shape(plan: Plan, values: dict[str, int]) -> Shape:
     on_cpu = str(plan.run.setting("device") or "").startswith("cpu")
     dropout = bool(plan.number("dropout"))
     per_process = (plan.number("gradient_accumulation_steps") or 1) / plan.processes
-    half = not on_cpu and plan.run.setting("dtype") != "float32"
+    on_gpu = "cuda" in str(plan.run.setting("device") or "")  # only there does autocast act
+    half = on_gpu and plan.run.setting("dtype") != "float32"
     return Shape(
         **values,
         half=half,
@@ -195,7 +209,8 @@ def _evaluation(plan: Plan, model: Model) -> Iterator[Row]:
         f"about {percent(cost / (cost + training))} of the time",
         f"{2 * iters:.0f} forward passes every {count(interval)} steps, each a third of a "
         f"micro-batch's forward and backward pass; the {count(last // interval + 1)} evaluations "
-        "fall into the printed time of their steps. Source: karpathy/nanoGPT train.py, estimate_loss.",
+        "fall into the printed time of their steps. Source: karpathy/nanoGPT train.py, "
+        "estimate_loss.",
     )
 
 
@@ -226,6 +241,8 @@ def _time(plan: Plan, model: Model) -> Iterator[Row]:
 def _needs(plan: Plan, names: list[str]) -> str:
     if plan.run.setting("init_from") == "resume":
         return "The checkpoint that is resumed brings its own shape; it is not opened here."
+    if names == ["vocab_size"]:
+        return "Needs the size of the vocabulary."
     return f"Needs {', '.join(names)}, which only a config file that is not here may give."
 
 

@@ -60,11 +60,12 @@ def read_config(path: str) -> Settings | None:
     Raises:
         InputError: the file is not Python's syntax.
     """
-    found = _find(path)
+    found = find_config(path)
     return read_config_file(str(found)) if found else None
 
 
-def _find(path: str) -> Path | None:
+def find_config(path: str) -> Path | None:
+    """Return the config file a path means: in this folder, else the trainer's own, else None."""
     names = [path] if path.endswith(".py") else [path, f"{path}.py"]
     for name in names:
         if Path(name).is_file():
@@ -118,7 +119,7 @@ def _apply_file(
     wrong: list[tuple[str, str]],
 ) -> bool:
     """Apply a config file, and return whether everything in it is known."""
-    found = _find(path)
+    found = find_config(path)
     if found is None:
         notes.append(
             f"{path} is not in this folder and none of the config files gptdiag has. What it sets "
