@@ -74,9 +74,10 @@ def _without_vocabulary(plan: Plan) -> str:
     width = int(plan.number("n_embd") or 0)
     table = 0 if plan.run.setting("rotary") is True else plan.number("block_size") or 0
     inside = (_all_parameters(plan, 0) or 0) - width * int(table)
+    usual = count(inside + width * GPT2_VOCABULARY)
     return (
         f"{count(inside)} and {width} more for each token of the vocabulary, whose size is not "
-        f"known; with nanoGPT's {count(GPT2_VOCABULARY)} tokens {count(inside + width * GPT2_VOCABULARY)}."
+        f"known; with nanoGPT's {count(GPT2_VOCABULARY)} tokens {usual}."
     )
 
 
