@@ -39,7 +39,7 @@ ROWS = [
         (
             r"4990 Iteration, one optimizer step",
             r"Wall-clock time of one optimizer step .*all micro-batches, forward, backward",
-            r"-ln\(probability given to the right next token\) over .* one training batch",
+            r"-ln\(probability given to the right next token\) over a training batch",
             r"with gradient accumulation the last one's loss, scaled back",
         ),
         (r"average loss of the epoch",),

@@ -15,6 +15,7 @@ from gptdiag.commands._shared import (
     analysed,
     fact_options,
     format_option,
+    run_option,
     told_failures,
     write_bytes,
     write_output,
@@ -26,6 +27,7 @@ from gptdiag.settings import make_settings
 @click.command("analyze", short_help="Say how a training run is.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @format_option
+@run_option
 @click.option(
     "--report",
     type=click.Choice(["terminal", "markdown", "html", "json"]),
