@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gptdiag.commands._facts import fact_options
+from gptdiag.commands._terminal import shows_unicode
 from gptdiag.explain.page import as_json, as_text
 from gptdiag.explain.thing import explain
 
@@ -34,6 +35,6 @@ def command(things: tuple[str, ...], report: str, **given: Any) -> None:
     command in quotes ("python train.py config/x.py --batch_size=12"), a file with lines, or - for
     lines from standard input. Config files are read, never executed.
     """
-    pages = explain(things, given)
+    pages = explain(things, given, shows_unicode())
     width = shutil.get_terminal_size((80, 24)).columns
     click.echo(as_json(pages) if report == "json" else as_text(pages, width))

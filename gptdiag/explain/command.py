@@ -107,8 +107,8 @@ def _processes(launch: list[str]) -> int:
     return total
 
 
-def command_page(text: str, context: Context) -> Page:
-    """Return the explanation of a training command or a config file."""
+def command_page(text: str, context: Context, unicode: bool = True) -> Page:
+    """Return the explanation of a training command or a config file; see `explain`."""
     command = read_command(text)
     _require(command, text)
     plan = plan_of(command.trainer, command.configs, command.flags, command.processes, context)
@@ -128,7 +128,7 @@ def command_page(text: str, context: Context) -> Page:
         said = f"Left at the defaults of {command.trainer.name}: {', '.join(left)}."
         sections.append(Section("", (said,)))
     sections.append(Section("What follows", rows=tuple(follows(plan))))
-    sections += schedule_section(plan)
+    sections += schedule_section(plan, unicode)
     if not problems:
         sections.append(
             Section("Conflicts and notes", ("None found among the settings that are known.",))

@@ -62,7 +62,7 @@ def as_json(pages: list[Page]) -> str:
 
 def _section(section: Section, width: int) -> str:
     indent = "  " if section.heading else ""
-    lines = [click.style(safe(section.heading), bold=True)] if section.heading else []
+    lines = _wrapped(click.style(safe(section.heading), bold=True), width) if indent else []
     for paragraph in section.text:
         lines += _wrapped(safe(paragraph), width, indent)
     name = max((len(row.name) for row in section.rows), default=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from gptdiag.explain.page import Section
@@ -19,7 +17,7 @@ SOURCE = (
 )
 
 
-def schedule_section(plan: Plan) -> list[Section]:
+def schedule_section(plan: Plan, unicode: bool) -> list[Section]:
     """Return the schedule of the learning rate, nothing if the settings do not tell it."""
     steps = plan.number("max_iters")
     rates = from_settings(plan.run, int(steps)) if steps and steps >= 1 else None
@@ -27,7 +25,10 @@ def schedule_section(plan: Plan) -> list[Section]:
         return []
     at = np.linspace(0, steps, COLUMNS)
     lr = rates.at(at)
-    chart = [*_bars(lr), f"{'':>9} {'step 0':<{COLUMNS // 2}}{count(steps):>{COLUMNS // 2}}"]
+    chart = [
+        *_bars(lr, unicode),
+        f"{'':>9} {'step 0':<{COLUMNS // 2}}{count(steps):>{COLUMNS // 2}}",
+    ]
     return [
         Section("Learning rate as it will run", (_words(plan, steps), SOURCE), lines=tuple(chart))
     ]
@@ -58,10 +59,9 @@ def _words(plan: Plan, steps: float) -> str:
     return f"{text}, the end of the run. It does not go to zero." if floor else f"{text}."
 
 
-def _bars(lr: Floats) -> list[str]:
-    """Return rows of a bar chart from zero up; ASCII where blocks cannot be shown."""
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
-    blocks = BLOCKS if encoding.startswith("utf") else "#"
+def _bars(lr: Floats, unicode: bool) -> list[str]:
+    """Return rows of a bar chart from zero up; in ASCII without `unicode`."""
+    blocks = BLOCKS if unicode else "#"
     top = float(np.max(lr)) or 1.0
     rows = []
     for row in range(ROWS - 1, -1, -1):

@@ -23,11 +23,12 @@ _CODE = re.compile(r"GD\d+", re.I)
 _LAUNCH = re.compile(r"(?:^|[\s/])(?:python[\d.]*|torchrun|accelerate|deepspeed)\s|\s--\w+")
 
 
-def explain(things: tuple[str, ...], facts: Mapping[str, Any]) -> list[Page]:
+def explain(things: tuple[str, ...], facts: Mapping[str, Any], unicode: bool = True) -> list[Page]:
     """Return what is to be said of what was given.
 
     Args:
         facts: what the user adds, by the names of `Context`.
+        unicode: charts may be drawn with block characters, not only in ASCII.
 
     Raises:
         UsageError: it is nothing that explain knows.
@@ -47,7 +48,7 @@ def explain(things: tuple[str, ...], facts: Mapping[str, Any]) -> list[Page]:
     if is_command(whole):
         from gptdiag.explain.command import command_page
 
-        return [command_page(whole, context)]
+        return [command_page(whole, context, unicode)]
     page = _lines(things, context)
     if page is None:
         word = next(t for t, known in zip(things, named, strict=True) if not known)
