@@ -37,7 +37,7 @@ ROWS = [
         1,
         ("explain", ONE_LINE),
         (
-            r"4990 Iteration, one optimizer step",
+            r"step 4990 Iteration, one optimizer step",
             r"Wall-clock time of one optimizer step .*all micro-batches, forward, backward",
             r"-ln\(probability given to the right next token\) over a training batch",
             r"with gradient accumulation the last one's loss, scaled back",

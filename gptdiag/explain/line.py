@@ -19,7 +19,7 @@ from gptdiag.run import SourceText
 from gptdiag.wording import significant
 
 LOSSES = ("loss", "train_loss", "val_loss")
-MOST_VALUES = 3  # of one field that are listed
+MOST_VALUES = 2  # of one field that are listed
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf)", re.I)
 
 
@@ -108,7 +108,7 @@ def _field(name: str, values: list[tuple[str, float]], format: str, context: Con
         dict(term.trainers).get(format, ""),
         *_here(name, values[-1], context),
         f"Formula: {term.formula}." if term.formula else "",
-        f"It does not tell: {term.traps}" if term.traps else "",
+        f"Traps: {term.traps}" if term.traps else "",
         f"Source: {term.source}.",
     ]
     return Row(name, ", ".join(shown), "\n".join(p for p in paragraphs if p))

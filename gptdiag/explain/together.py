@@ -13,6 +13,8 @@ from gptdiag.report import parts
 from gptdiag.run import SourceText
 from gptdiag.settings import Settings
 
+EXCERPT = ("GD905",)  # that pasted lines are a part of a log is no news
+
 
 def together(text: SourceText, format: Format, context: Context) -> list[Section]:
     """Return the figures and the findings of lines, each with the source of its formula."""
@@ -20,7 +22,7 @@ def together(text: SourceText, format: Format, context: Context) -> list[Section
         runs = parse_text(text, format.name)
     except FormatError:
         return []
-    analysis = analyse_runs(runs, context=context, settings=Settings(preview=True))
+    analysis = analyse_runs(runs, context=context, settings=Settings(preview=True, ignore=EXCERPT))
     found = []
     for index, (run, summary) in enumerate(zip(analysis.runs, analysis.summaries, strict=True)):
         which = f" (run {index + 1})" if len(runs) > 1 else ""
