@@ -111,7 +111,8 @@ def command_page(text: str, context: Context, unicode: bool = True) -> Page:
     """Return the explanation of a training command or a config file; see `explain`."""
     command = read_command(text)
     _require(command, text)
-    plan = plan_of(command.trainer, command.configs, command.flags, command.processes, context)
+    configs = (context.config, *command.configs) if context.config else command.configs
+    plan = plan_of(command.trainer, configs, command.flags, command.processes, context)
     sections = [Section("How it is read", (command.trainer.reading, *_told(command, plan)))]
     problems = conflicts(plan, command.stray)
     if problems:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from math import exp, isfinite, isnan, log
 
-from gptdiag.context import Context
-from gptdiag.devices import peak_for, require_device
+from gptdiag.context import Context, complete
 from gptdiag.errors import FormatError
 from gptdiag.explain.page import Page, Row, Section
 from gptdiag.explain.terms import find_term, terms
 from gptdiag.explain.together import together
-from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS
+from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, peak_of
 from gptdiag.reader import numbered, recognise
 from gptdiag.record import Record, expand
 from gptdiag.registry import FORMAT_HEADINGS, Format, formats, sections
-from gptdiag.run import SourceText
+from gptdiag.run import Run, SourceText, empty_table
 from gptdiag.wording import significant
 
 LOSSES = ("loss", "train_loss", "val_loss")
@@ -132,12 +131,10 @@ def _utilised(said: str, pct: float, context: Context) -> str:
     """Return a printed MFU in TFLOP/s, and as a share of the device's own peak where known."""
     tflops = pct / 100 * PRINTED_PEAK_TFLOPS
     text = f"Here: {said} % of {PRINTED_PEAK_TFLOPS:.0f} TFLOP/s is {significant(tflops)} TFLOP/s"
-    peak, name = context.peak_tflops, "the given peak"
-    if peak is None and context.gpu:
-        device = require_device(context.gpu)
-        found = peak_for(device, None)
-        if found:
-            peak, name = found[0], f"the {device.name}'s own peak ({found[1]})"
-    if peak is None:
+    nothing = Run("these lines", "", {}, {}, empty_table(), empty_table())
+    known = peak_of(complete(nothing, context, {}))
+    if known is None:
         return f"{text}; of your device's own peak with --gpu NAME or --peak-tflops X."
+    peak, dtype, device = known
+    name = f"the {device}'s own {dtype} peak" if device else "the given peak"
     return f"{text}: {significant(100 * tflops / peak)} % of {peak:g} TFLOP/s, {name}."

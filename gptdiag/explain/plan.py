@@ -163,7 +163,8 @@ def _apply_flag(
     if default is not None and type(value) is not type(default):
         fixed = _as_type(value, default)
         if trainer.strict or fixed is None:
-            instead = f"; write --{key}={fixed}" if fixed is not None else ""
+            plain = fixed is not None and not isinstance(fixed, str)
+            instead = f"; write --{key}={fixed}" if plain else ""
             wrong.append(
                 (
                     f"--{key}",

@@ -19,6 +19,7 @@ TAKES = (
     "explain takes a detector (GD301), a word (mfu, eval_iters), console lines in quotes, a config "
     "file, a training command in quotes, or - for lines from standard input"
 )
+MOST_LINES = 1000  # that are explained field by field
 _CODE = re.compile(r"GD\d+", re.I)
 _LAUNCH = re.compile(r"(?:^|[\s/])(?:python[\d.]*|torchrun|accelerate|deepspeed)\s|\s--\w+")
 
@@ -106,6 +107,11 @@ def _lines(things: tuple[str, ...], context: Context) -> Page | None:
 
     if len(things) == 1 and (things[0] == "-" or os.path.isfile(things[0])):
         text = read_text(things[0])
+        if len(text.lines) > MOST_LINES:
+            raise UsageError(
+                f"{text.name} has {len(text.lines):,} lines, and explain is for a few",
+                f"for a whole log: gptdiag analyze {things[0]}",
+            )
         found = read_lines(text)
         if found is None:
             parse_text(text)  # says which formats there are, and of what tool these lines may be
@@ -125,6 +131,7 @@ def _unknown(word: str, whole: str) -> UsageError:
     words = known_words()
     near = did_you_mean(whole.lower(), words) or did_you_mean(word.lower(), words)
     cut = whole if len(whole) <= 60 else whole[:57] + "..."
+    hint = f"for a folder of logs: gptdiag analyze {whole}" if os.path.isdir(whole) else TAKES
     return UsageError(
-        f"{cut!r} is nothing that explain knows.{near or suggest_detector(word)}", TAKES
+        f"{cut!r} is nothing that explain knows.{near or suggest_detector(word)}", hint
     )
