@@ -40,7 +40,9 @@ beta2 = 0.99
 
 def overfitted() -> str:
     """Return a whole run that is best at step 1750 of 5000, with long evaluations."""
-    return console_log(replace(FAULTS["GD201"], eval_ms=4413.6, printed_mfu=11.2))
+    same = {"dataset": "shakespeare_char", "beta2": 0.99, "always_save_checkpoint": False}
+    recipe = replace(FAULTS["GD201"], final_loss=1.22, decay=1.0, eval_ms=4413.6, config=same)
+    return console_log(recipe)
 
 
 def slowing() -> str:
