@@ -81,8 +81,8 @@ def _is_script(words: list[str], k: int) -> bool:
     """Return whether a word is what is run: a .py after a launcher, or gptdiag's own command."""
     if words[k] == "train":
         return k > 0 and Path(words[k - 1]).name == "gptdiag"
-    return words[k].endswith(".py") and (k > 0 or Path(words[k]).name == "train.py")\
-        and not any(w.endswith(".py") for w in words[:k])  # fmt: skip
+    first = words[k].endswith(".py") and not any(word.endswith(".py") for word in words[:k])
+    return first and (k > 0 or Path(words[k]).name == "train.py")
 
 
 def _only_ours(configs: tuple[str, ...], flags: tuple[tuple[str, str], ...]) -> bool:
@@ -123,7 +123,7 @@ def command_page(text: str, context: Context, unicode: bool = True) -> Page:
     left = [
         f"{s.name} = {s.value}"
         for s in plan.settings.values()
-        if not s.given and s.value is not None
+        if not s.given and s.known and s.value is not None
     ]
     if left and plan.complete:
         said = f"Left at the defaults of {command.trainer.name}: {', '.join(left)}."

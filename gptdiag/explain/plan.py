@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +131,7 @@ def _apply_file(
         same = ", which has nanoGPT's values" if trainer.strict else ""
         notes.append(f"{path} is not in this folder; gptdiag's own of that name is taken{same}.")
     values, left_out = read_config_file(str(found))
-    for line, text in left_out:
-        notes.append(f"{path}:{line} is not evaluated, so it is left out: {text}")
+    unclear = [_left_out(settings, path, line, text, notes) for line, text in left_out]
     for name, value in values.items():
         before = settings.get(name)
         if before is None:
@@ -142,7 +142,19 @@ def _apply_file(
             )
             continue
         settings[name] = Setting(name, value, f"Config file; default {before.value}", given=True)
-    return not left_out
+    return not any(unclear)
+
+
+def _left_out(
+    settings: dict[str, Setting], path: str, line: int, text: str, notes: list[str]
+) -> bool:
+    """Note a statement that cannot be evaluated, and return whether it may set anything at all."""
+    notes.append(f"{path}:{line} is not evaluated, so what it sets is not known: {text}")
+    match = re.match(r"(\w+)\s*(?::[^=]+)?=(?!=)", text)
+    if match and match[1] in settings:
+        before = settings[match[1]]
+        settings[match[1]] = Setting(before.name, before.value, before.origin, False, known=False)
+    return match is None
 
 
 def _apply_flag(

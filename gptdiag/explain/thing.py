@@ -21,7 +21,7 @@ TAKES = (
 )
 MOST_LINES = 1000  # that are explained field by field
 _CODE = re.compile(r"GD\d+", re.I)
-_LAUNCH = re.compile(r"(?:^|[\s/])(?:python[\d.]*|torchrun|accelerate|deepspeed)\s|\s--\w+")
+_LAUNCH = re.compile(r"(?:^|[\s/!])(?:python[\d.]*|torchrun|accelerate|deepspeed)\s|\s--\w+")
 
 
 def explain(things: tuple[str, ...], facts: Mapping[str, Any], unicode: bool = True) -> list[Page]:
@@ -66,7 +66,9 @@ def is_command(text: str) -> bool:
     (True, False, False)
     """
     words = text.split()
-    if re.search(r"(?:^|\s)gptdiag\s+train\b", text) or all(w.startswith("--") for w in words):
+    if words and all(word.startswith("--") for word in words):
+        return True
+    if re.search(r"(?:^|[\s/])gptdiag\s+train\b", text):
         return True
     scripts = [word for word in words if word.endswith(".py")]
     return bool(scripts) and (len(scripts) == len(words) or bool(_LAUNCH.search(text)))

@@ -136,6 +136,20 @@ def test_config_files_are_never_executed(
     assert not (tmp_path / "made").exists()
 
 
+def test_only_what_cannot_be_evaluated_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = "import time\nwandb_run_name = 'ft-' + str(time.time())\nn_layer = 2\n"
+    Path("x.py").write_text(named + "batch_size = int('4')\n")
+    text = said(capsys, "python train.py x.py")
+    assert "x.py:4 is not evaluated" in text
+    assert re.search(r"parameters \d+,", text)
+    assert "tokens per step not known Needs batch_size" in text
+    Path("y.py").write_text("if True:\n    n_layer = 2\n")
+    assert "parameters not known" in said(capsys, "python train.py y.py")
+
+
 def test_missing_config_leaves_what_it_may_set_unknown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
