@@ -87,7 +87,9 @@ for (const run of gptdiag.runs.values())
       const faint = smoothed && (glyph.line_alpha?.value ?? glyph.line_alpha) < 1;
       if (!faint && glyph.line_color !== undefined && glyph.type !== "Scatter")
         look(glyph.line_color, 3, `${chart.kind} ${glyph.type}`);
-      if (glyph.type === "Scatter") look(glyph.fill_color, 3, `${chart.kind} marks`);
+      const cross = (glyph.marker?.value ?? glyph.marker) === "x";
+      const ink = cross ? glyph.line_color : glyph.fill_color;
+      if (glyph.type === "Scatter") look(ink, 3, `${chart.kind} marks`);
     });
   }
 return [...(texts ? [] : ["no chart was looked at"]), ...new Set(poor)];

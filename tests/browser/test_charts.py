@@ -92,8 +92,12 @@ def test_a_finger_scrolls_the_page_over_a_chart(tab: Tab, pages: Pages) -> None:
         assert tab.js("return matchMedia('(pointer: coarse)').matches")
         left, top, width, height = chart_box(tab)
         before, full = tab.js("return scrollY"), tab.js(RANGE)
-        tab.cdp("Input.synthesizeScrollGesture", x=int(left + width / 2), y=int(top + height / 2),
-                yDistance=-200, gestureSourceType="touch", speed=2000)  # fmt: skip
+        x, y = int(left + width / 2), int(top + height / 2)
+        tab.cdp("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for moved in range(20, 220, 20):
+            points = [{"x": x, "y": y - moved}]
+            tab.cdp("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
+        tab.cdp("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         tab.wait(f"return scrollY > {before + 100}")
         assert tab.js(RANGE) == full
         low = "b => b.getClientRects().length && b.offsetHeight < 32"

@@ -61,7 +61,7 @@ def test_headings_are_in_order_and_names_are_unique(shown: Tab) -> None:
 def test_the_first_screen_tells_verdict_figures_and_loss(shown: Tab) -> None:
     shown.js("scrollTo({top: 0, behavior: 'instant'})")
     bottoms = shown.js(
-        "const b = (q) => document.querySelector(q)?.getBoundingClientRect().bottom ?? 0; "
+        "const b = (q) => document.querySelector(q)?.getBoundingClientRect().bottom ?? 1; "
         "const chart = document.querySelector('.overview figure, .first figure')"
         ".getBoundingClientRect(); "
         "return [b('.verdict'), b('.found, .runs'), (chart.top + chart.bottom) / 2, "
@@ -114,7 +114,7 @@ def test_contrast_is_enough(dark: bool, shown: Tab) -> None:
 def test_a_phone_never_scrolls_sideways(shown: Tab) -> None:
     with shown.seen(380):
         shown.js("document.querySelectorAll('details').forEach(d => { d.open = true; })")
-        assert shown.js("return document.documentElement.scrollWidth") <= 380
+        shown.wait("return document.documentElement.scrollWidth <= 380")
         low = shown.js(
             "return [...document.querySelectorAll('button, summary, .found a')]"
             f".filter(b => b.getClientRects().length && b.offsetHeight < {LEAST_TARGET})"

@@ -6,7 +6,8 @@
   const { toUnit, toStep, told, tooltipColumns } = gptdiag;
   const Document_ = Bokeh.require("document").Document;
   const coarse = matchMedia("(pointer: coarse)").matches; // a finger must scroll the page, not zoom
-  const narrow = () => innerWidth < 600;
+  const small = matchMedia("(max-width: 599px)");
+  const narrow = () => small.matches;
   const runs = new Map();
 
   const css = (name) =>
@@ -94,9 +95,9 @@
     }), "above");
   }
 
-  function tools(run, anchor, list) {
+  function tools(anchor) {
     const lines = new M.HoverTool({
-      renderers: [anchor], mode: "vline", tooltips: list, point_policy: "snap_to_data",
+      renderers: [anchor], mode: "vline", tooltips: [], point_policy: "snap_to_data",
       line_policy: "nearest", attachment: "horizontal",
     });
     const span = new M.CrosshairTool({ dimensions: "height", line_color: css("--soft"), line_alpha: 0.5 });
@@ -120,7 +121,7 @@
     plot.add_layout(left, "left");
     plot.add_layout(new M.Grid({ axis: left, dimension: 1, grid_line_color: css("--line"), grid_line_alpha: 0.6 }), "center");
     shade(run, chart, plot);
-    let anchor = null, list = [];
+    let anchor = null, steps = [];
     const items = [], points = [];
     for (const series of chart.series) {
       const data = source(run, series);
@@ -130,22 +131,24 @@
         const renderer = plot.add_glyph(glyph, data);
         first ??= renderer;
       }
-      if (series.told && anchor === null) {
-        const made = tooltipColumns(run, series.steps);
-        Object.assign(data.data, made.columns);
-        [anchor, list] = [first, made.list];
-      }
+      if (series.told && anchor === null) [anchor, steps] = [first, series.steps];
       if (["bars", "band", "best"].includes(series.mark)) continue;
       items.push(new M.LegendItem({ label: { value: series.name }, renderers: plot.renderers.filter((r) => r.data_source === data) }));
     }
     if (items.length > 1) legend(plot, items);
+    let fill = null;
     if (anchor !== null) {
-      const made = tools(run, anchor, list);
+      const made = tools(anchor);
+      fill = () => { // what tooltips say is worked out when they are first needed
+        const { columns, list } = tooltipColumns(run, steps);
+        anchor.data_source.setv({ data: { ...anchor.data_source.data, ...columns } });
+        made[0].setv({ tooltips: list });
+      };
       plot.add_tools(...made);
       const zoom = made.find((tool) => tool instanceof M.BoxZoomTool);
       if (zoom) plot.toolbar.active_drag = zoom;
     }
-    return { plot, chart, yRange, log, points };
+    return { plot, chart, yRange, log, points, fill };
   }
 
   // --- ranges --------------------------------------------------------------------------------
@@ -200,6 +203,7 @@
   // --- a run ---------------------------------------------------------------------------------
 
   async function draw(run) {
+    run.stale = run.drawing; // what changes meanwhile is drawn afterwards
     if (run.drawing) return;
     run.drawing = true;
     const seen = run.steps ?? run.full;
@@ -216,9 +220,16 @@
     const doc = new Document_();
     run.plots.forEach(({ plot }) => doc.add_root(plot));
     const places = run.data.charts.map((chart) => document.getElementById(chart.id));
-    places.forEach((place) => place.replaceChildren());
+    places.forEach((place, k) => {
+      place.replaceChildren();
+      place.onpointerenter = () => {
+        run.plots[k].fill?.();
+        run.plots[k].fill = null;
+      };
+    });
     run.views = await Bokeh.embed.add_document_standalone(doc, document.body, places);
     run.drawing = false;
+    if (run.stale) return draw(run);
     performance.mark(`drawn ${run.data.id}`);
     document.documentElement.dataset.drawn = [...runs.keys()].filter((id) => runs.get(id).views).join(" ");
   }
@@ -286,6 +297,7 @@
   });
   addEventListener("afterprint", () => unfolded.forEach((fold) => { fold.open = false; }));
   const redraw = () => runs.forEach((run) => run.views && draw(run));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const change of [matchMedia("(prefers-color-scheme: dark)"), small])
+    change.addEventListener("change", redraw);
   Object.assign(gptdiag, { runs, act, draw }); // for tests, and for the console
 })();
