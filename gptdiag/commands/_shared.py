@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.commands import _facts
 from gptdiag.context import Context
-from gptdiag.errors import InputError, OutputError
-from gptdiag.reader import find_logs, read_all
+from gptdiag.errors import InputError, OutputError, UsageError
+from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
+fact_options = _facts.fact_options
+run_option = click.option(
+    "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
+)
 format_option = click.option(
     "--format", metavar="NAME", help="Format of the logs; recognised if not given."
 )
-
-
-def fact_options(command: F) -> F:
-    """Add the options by which the user gives what a log does not hold."""
-    for option in (
-        click.option(
-            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
-        ),
-        click.option(
-            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
-        ),
-        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
-        click.option(
-            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def analysed(
@@ -52,6 +37,8 @@ def analysed(
     context = Context(**facts)
     context.check()
     runs, unreadable = read_sources(logs, given["format"])
+    if given.get("run") is not None:
+        runs = [only_run(runs, given["run"])]
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
@@ -80,8 +67,11 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     runs: list[Run] = []
     errors: list[InputError] = []
     for source in sources:
-        if source != "-" and os.path.isdir(source):
-            runs += _read_folder(source, format)
+        if source != "-" and os.path.isdir(source) and not claimed(source, format):
+            found, passed = read_folder(source, format)
+            runs += found
+            if passed:
+                complain(f"{source}: {passed} of its files are no logs gptdiag can read")
             continue
         try:
             runs += read_all(source, format)
@@ -96,22 +86,18 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     return runs, len(errors)
 
 
-def _read_folder(folder: str, format: str | None) -> list[Run]:
-    runs: list[Run] = []
-    passed = 0
-    for path in find_logs(folder):
-        try:
-            runs += read_all(path, format)
-        except InputError:
-            passed += 1
-    if not runs:
-        raise InputError(
-            f"{folder}: no file in this folder is a log gptdiag can read",
-            "`gptdiag formats` lists what can be read",
-        )
-    if passed:
-        complain(f"{folder}: {passed} of its files are no logs gptdiag can read")
-    return runs
+def only_run(runs: list[Run], number: int | None) -> Run:
+    """Return the run of a number (1, 2, ...), or the only one there is.
+
+    Raises:
+        UsageError: there is no such run, or there are several and no number says which.
+    """
+    several = f"there are {len(runs)} runs" if len(runs) > 1 else "there is 1 run"
+    if number is None and len(runs) > 1:
+        raise UsageError(f"{several}; say which with --run 1 to --run {len(runs)}")
+    if number is not None and not 1 <= number <= len(runs):
+        raise UsageError(f"there is no run {number}; {several}")
+    return runs[(number or 1) - 1]
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 
 import click
 
-from gptdiag.commands._shared import format_option, read_sources, write_bytes
+from gptdiag.commands._shared import (
+    format_option,
+    only_run,
+    read_sources,
+    run_option,
+    write_bytes,
+)
 from gptdiag.convert import to_csv, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
-from gptdiag.reader import build_runs, numbered, recognise
+from gptdiag.reader import build_runs, understood
 from gptdiag.record import Problem, Record, expand
-from gptdiag.registry import find_format
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
-from gptdiag.source import read_text
 
 
 @click.command("parse", short_help="Show what was understood, or convert.")
@@ -29,13 +33,11 @@ from gptdiag.source import read_text
     show_default=True,
     help="Line by line, or the run in another format.",
 )
-@click.option(
-    "--run", "number", type=int, metavar="N", help="Which run, of a file that holds several."
-)
+@run_option
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    log: str, format: str | None, target: str, number: int | None, output: str | None, force: bool
+    log: str, format: str | None, target: str, run: int | None, output: str | None, force: bool
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
@@ -45,13 +47,13 @@ def command(
         for line in _explained(log, format):
             click.echo(line)
         return
-    run = _chosen(log, format, number)
+    chosen = only_run(read_sources((log,), format)[0], run)
     if target == "jsonl":
-        data = to_jsonl(run).encode()
+        data = to_jsonl(chosen).encode()
     elif target == "csv":
-        data = to_csv(run).encode()
+        data = to_csv(chosen).encode()
     else:
-        data = _parquet(run)
+        data = _parquet(chosen)
         if output is None:
             raise UsageError("Parquet is binary; say where to with -o FILE")
     _write(data, output, force)
@@ -59,18 +61,17 @@ def command(
 
 def _explained(log: str, format: str | None) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
-    text = read_text(log)
-    chosen = find_format(format) if format else recognise(text)
-    items = list(chosen.parse(numbered(text)))
+    text, chosen, found = understood(log, format)
+    items = list(found)
     runs = build_runs(text, chosen, items)
     shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]
     for run in runs:
         shown += run.problems
-    understood: dict[int, list[str]] = {}
+    by_line: dict[int, list[str]] = {}
     for item in shown:
-        understood.setdefault(item.line, []).append(_described(item))
+        by_line.setdefault(item.line, []).append(_described(item))
     for no, line in enumerate(text.lines, 1):
-        for said in understood.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
+        for said in by_line.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
     read, ignored, problems = (
         sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
@@ -87,17 +88,6 @@ def _described(item: Record | Problem) -> str:
     step = "" if item.step is None else str(item.step)
     values = "  ".join(f"{name}={value}" for name, value in item.values.items())
     return f"{item.kind:<8} {step:>8}  {values}"
-
-
-def _chosen(log: str, format: str | None, number: int | None) -> Run:
-    runs, _ = read_sources((log,), format)
-    if number is None and len(runs) > 1:
-        raise UsageError(
-            f"{log} holds {len(runs)} runs; say which with --run 1 to --run {len(runs)}"
-        )
-    if number is not None and not 1 <= number <= len(runs):
-        raise UsageError(f"there is no run {number}; {log} holds {len(runs)}")
-    return runs[(number or 1) - 1]
 
 
 def _parquet(run: Run) -> bytes:
