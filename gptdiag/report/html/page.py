@@ -80,7 +80,7 @@ def _charts(analysis: Analysis, index: int) -> Charts:
 def _pictures(analysis: Analysis, index: int, data: dict[str, Any] | None) -> dict[str, str]:
     """Return the pictures of a run that are small enough; drawings stand for the others."""
     kinds = {chart["kind"] for chart in data["charts"]} if data else set()
-    made = stills_of(analysis, index, kinds, static=True)
+    made = stills_of(analysis, index, kinds)
     return {kind: picture for kind, picture in made.items() if len(picture) <= PICTURE_ROOM}
 
 
