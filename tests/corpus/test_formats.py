@@ -18,6 +18,8 @@ NAMES: dict[str, set[str]] = {
     "nanogpt": {"nanogpt", "build_nanogpt", "key_value"},
     "build_nanogpt": {"build_nanogpt"},
     "tensorboard": {"tensorboard"},
+    "lightning": {"lightning"},
+    "mlflow": {"mlflow"},
     "wandb": {"wandb_csv", "wandb_run", "nanogpt"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
