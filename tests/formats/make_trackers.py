@@ -202,6 +202,27 @@ def lightning() -> None:
     write(LOGS / "lightning" / "bar.log", lightning_bar().encode())
 
 
+def mlflow() -> None:
+    """Write a run that was resumed, with a cut last line, and a metric file of its own."""
+    draw = random.Random(13)
+    run = LOGS / "mlflow" / "resumed"
+    write(run / "meta.yaml", b"run_name: made-up\nstatus: 3\n")
+    for name, value in (("learning_rate", "0.0005"), ("max_iters", "400"), ("optimizer", "adamw")):
+        write(run / "params" / name, value.encode())
+    losses, held_out = "", ""
+    for begun, steps in ((0, range(0, 210, 5)), (5_000_000, range(150, 400, 5))):
+        for step in steps:
+            ms = int(BEGIN * 1000) + begun + step * 300 + 7000 * (step // 50)
+            loss = loss_at(step, draw)
+            losses += f"{ms} {loss} {step}\n"
+            if step % 50 == 0:
+                held_out += f"{ms + 7000} {loss + 0.1} {step}\n"
+    write(run / "metrics" / "train" / "loss", losses.encode())
+    write(run / "metrics" / "val_loss", (held_out + "17000").encode())
+    write(run / "metrics" / "system" / "cpu", b"1700000000000 12.5 0\n")
+    write(LOGS / "mlflow" / "train_loss", losses.encode())
+
+
 def wandb() -> None:
     write(LOGS / "wandb_csv" / "chart.csv", chart().encode())
     rows = wandb_history()
@@ -222,3 +243,4 @@ if __name__ == "__main__":
     tensorboard()
     wandb()
     lightning()
+    mlflow()
