@@ -6,9 +6,11 @@ Each row is one claim about a real log: the input, what has to be in the report,
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pytest
 
+import gptdiag
 from gptdiag.api import render
 from gptdiag.configfile import command_line_flags
 from gptdiag.context import Context
@@ -159,3 +161,64 @@ def test_cpu_run_is_not_overfitted_but_stopped_while_falling() -> None:
     assert "GD108" in codes
     assert "GD201" not in codes
     assert "step 2000: train loss 1.7648, val loss 1.8857" in log
+
+
+@cache
+def cpu_against_gpu() -> str:
+    """Return the report on the two runs of note 003: its CPU run, and a GPU run like its other."""
+    gpu = Recipe(
+        first_loss=4.28,
+        final_loss=1.3,
+        overfit_from=1750,
+        overfit_by=0.23,
+        config={
+            "device": "cuda",
+            "dataset": "shakespeare_char",
+            "decay_lr": True,
+            "eval_iters": 200,
+        },
+    )
+    runs = [gptdiag.read("examples/shakespeare_char_cpu.log"), run_of(gpu)]
+    return " ".join(render(gptdiag.compare(*runs), width=110).split())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The new run saw 53 times the tokens",  # claim 22
+        "n_layer 4 6 model",
+        "n_embd 128 384 model",
+        "block_size 64 256 context",
+        "batch_size 12 64 batch",
+        "dropout 0.0 0.2 dropout",
+        "1.54 M tokens 1.8857",  # at equal tokens
+        "shares cannot be separated from these logs",
+        "nothing in these logs speaks for or against an effect of the hardware on the loss",
+        "overfitting of the new run: its loss rose after step",  # claim 24
+        "base GD108 note: still improving at step 2000",
+        "Train the base on to step 5000",  # claim 26
+        "it stopped while still falling; the forecast is",
+        "--init_from=resume --max_iters=5000",
+        "gptdiag replay CKPT --against cpu:float32 --against cuda:bfloat16",  # claim 27
+        "Each run's own peak makes it comparable",  # claim 28
+    ],
+)
+def test_cpu_against_gpu_gets_a_true_answer(said: str) -> None:
+    assert said in cpu_against_gpu()
+
+
+def test_settings_come_before_any_word_on_hardware() -> None:
+    """Claim 22."""
+    text = cpu_against_gpu().lower()
+    assert text.index("settings that differ") < text.index("hardware")
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        *("parallel gradient", "noisier", "better optimi", "due to the hardware", "irrelevant"),
+        *("because of the GPU", "fp32"),  # claims 23 and 24: precision is not to blame
+    ],
+)
+def test_cpu_against_gpu_never_gets_these(never: str) -> None:
+    assert never not in cpu_against_gpu()

@@ -173,10 +173,19 @@ def mfu_note(comparison: Comparison) -> str:
     if not printed:
         return ""
     return (
-        f"MFU of {' and '.join(printed)}: as printed, against an A100's 312 TFLOP/s. Each run's "
+        f"MFU of {_and(printed)}: as printed, against an A100's 312 TFLOP/s. Each run's "
         f"own peak makes it comparable: --gpu NAME or --peak-tflops X, once for each run; `gptdiag "
         f"env` lists peaks, gptdiag's trainer measures a CPU's"
     )
+
+
+def _and(words: list[str]) -> str:
+    """Return words as a list in a sentence.
+
+    >>> _and(["base"]), _and(["base", "run 2", "run 3"])
+    ('base', 'base, run 2 and run 3')
+    """
+    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])
 
 
 def setting_rows(contrast: Contrast) -> list[Row]:
@@ -258,7 +267,7 @@ def _means(losses: LossDifference) -> list[str]:
     if gap is None or gap.base.runs + gap.new.runs == 2:
         return []
     base, new = plural(gap.base.runs, "run"), plural(gap.new.runs, "run")
-    return [f"Each loss is the mean over the seeds of its recipe: {base} and {new}."]
+    return [f"Each loss is the mean over the runs of its recipe: {base} and {new}."]
 
 
 def target_rows(contrast: Contrast) -> list[Row]:

@@ -20,8 +20,6 @@ from gptdiag.report.terminal import COLOURS, NARROWEST, WIDEST, Page, finding_bl
 from gptdiag.wording import plural
 
 SPACE = 2  # columns between cells
-COLUMN = 22  # width of a run's column in the table of figures
-LONG = 30  # characters of a cell from which it may wrap
 
 
 def render(comparison: Comparison, width: int = 80, colour: bool = False) -> str:
@@ -58,7 +56,8 @@ def _figures(page: Page, comparison: Comparison) -> None:
     """Write the figures side by side, as many runs beside each other as there is room for."""
     rows, called = parts.side_by_side(comparison), parts.names(comparison)
     first = max((len(row.name) for row in rows), default=0)
-    fit = max(1, (page.width - first - 2) // (COLUMN + SPACE))
+    column = max((len(cell) for row in rows for cell in row.cells), default=0)
+    fit = max(1, (page.width - first - 2) // (column + SPACE))
     for begin in range(0, len(called), fit):
         chosen = slice(begin, begin + fit)
         page.gap()
