@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,23 +14,26 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
-from gptdiag.commands import _facts
+from gptdiag.api import render
 from gptdiag.commands._progress import Tell
+from gptdiag.commands._terminal import shows_unicode
+from gptdiag.comparison import Comparison
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
+from gptdiag.plots import KINDS
 from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 from gptdiag.wording import plural
 
-fact_options = _facts.fact_options
-run_option = click.option(
-    "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
-)
-format_option = click.option(
-    "--format", metavar="NAME", help="Format of the logs; recognised if not given."
-)
+
+def rendered(told: Analysis | Comparison, report: str, output: str | None) -> str:
+    """Return a report as it suits the terminal, or a file."""
+    to_terminal = output is None and sys.stdout.isatty()
+    colour = to_terminal and not os.environ.get("NO_COLOR")
+    width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
+    return render(told, report, width, colour, unicode=output is not None or shows_unicode())
 
 
 def analysed(
@@ -45,7 +50,7 @@ def analysed(
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
-def told_failures(analysis: Analysis, verbose: bool) -> bool:
+def told_failures(analysis: Analysis | Comparison, verbose: bool) -> bool:
     """Tell which detectors crashed, on stderr, and return whether any did."""
     for outcome in analysis.failed:
         complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
@@ -103,6 +108,18 @@ def only_run(runs: list[Run], number: int | None) -> Run:
     if number is not None and not 1 <= number <= len(runs):
         raise UsageError(f"there is no run {number}; {several}")
     return runs[(number or 1) - 1]
+
+
+def figure_kind(path: str) -> str:
+    """Return the kind of figure that a file name asks for.
+
+    Raises:
+        UsageError: it ends in none that can be written.
+    """
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise UsageError(f"{path}: cannot tell the kind of figure", "end it in .png, .svg or .pdf")
+    return kind
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:

@@ -9,12 +9,11 @@ from itertools import chain
 
 import click
 
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
-    format_option,
     only_run,
     read_sources,
-    run_option,
     write_bytes,
 )
 from gptdiag.convert import to_csv, to_frame, to_jsonl

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis
 from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
-from gptdiag.commands._shared import analysed, complain, format_option, run_option, write_bytes
-from gptdiag.errors import EXIT_OK, InputError, UsageError
-from gptdiag.plots import KINDS
+from gptdiag.commands._shared import analysed, complain, figure_kind, write_bytes
+from gptdiag.errors import EXIT_OK, InputError
 
 
 @click.command("plot", short_help="Draw a run: losses, times, MFU, learning rate.")
@@ -44,11 +43,7 @@ def command(logs: tuple[str, ...], output: str, **given: Any) -> int:
     and the steps that findings are about; in the timing figure evaluations and checkpoints stand
     apart from plain steps.
     """
-    kind = Path(output).suffix.lower().lstrip(".")
-    if kind not in KINDS:
-        raise UsageError(
-            f"{output}: cannot tell the kind of figure", "end it in .png, .svg or .pdf"
-        )
+    kind = figure_kind(output)
     with progress() as tell:
         analysis, unreadable = analysed(logs, given, tell)
         tell("drawing")

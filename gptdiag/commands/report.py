@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from gptdiag.api import render
+from gptdiag.commands._facts import fact_options
 from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     analysed,
-    fact_options,
-    format_option,
-    run_option,
     told_failures,
     write_output,
 )
