@@ -20,6 +20,7 @@ from gptdiag.errors import EXIT_INTERRUPTED, EXIT_OK, GptdiagError, did_you_mean
 # name -> one line of help, so that `gptdiag --help` imports no command. A test keeps them equal.
 COMMANDS = {
     "analyze": "Say how a training run is, with evidence, causes and what to change.",
+    "compare": "Say how runs differ, whose loss is lower, and why.",
     "report": "Write the report as one HTML page with charts.",
     "plot": "Draw a run: losses, times, MFU, learning rate.",
     "explain": "Explain a detector: what it finds, how it decides, what to do.",

@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 
 from gptdiag.build import RunBuilder
-from gptdiag.errors import FormatError, InputError
+from gptdiag.errors import FormatError, InputError, UsageError
 from gptdiag.record import Line, Problem, Record, Rows, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
@@ -69,6 +69,23 @@ def read_all(source: str | os.PathLike[str], format: str | None = None) -> tuple
     if path != "-" and os.path.isdir(path):
         return _read_folder(path, format)
     return parse_text(read_text(path), format)
+
+
+def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+    """Return the runs of a source, of "train.log#2" only the second.
+
+    Raises:
+        UsageError: the source has no run of that number.
+        InputError: see `read_all`.
+    """
+    path = os.fspath(source)
+    name, mark, number = path.rpartition("#")
+    if not mark or not number.isdigit() or os.path.exists(path):
+        return read_all(path, format)
+    runs = read_all(name, format)
+    if not 1 <= int(number) <= len(runs):
+        raise UsageError(f"{name} has no run {int(number)}: it holds {len(runs)}")
+    return (runs[int(number) - 1],)
 
 
 def find_logs(folder: str) -> list[str]:

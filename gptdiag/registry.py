@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 from gptdiag.errors import UsageError, did_you_mean
 from gptdiag.finding import Clear, Finding
 from gptdiag.record import Line, Problem, Record, Rows, Value
-from gptdiag.run import Run
 
-Detect = Callable[[Run, Any], "Sequence[Finding] | Finding | Clear"]
+# Of a run and its options, or of a pair of runs and its options where `Detector.pair` is set.
+Detect = Callable[[Any, Any], "Sequence[Finding] | Finding | Clear"]
 F = TypeVar("F", bound=Detect)
 
 HEADINGS = (
@@ -63,6 +63,7 @@ class Detector:
     options: type  # a dataclass of defaults
     detect: Detect
     docs: str  # the module's docstring
+    pair: bool = False  # it judges two runs (`pair.Pair`), each of which must meet `needs`
 
     @property
     def title(self) -> str:
@@ -90,14 +91,18 @@ def detector(
     state: str = "preview",
     since: str = "0.1",
     options: type = NoOptions,
+    pair: bool = False,
 ) -> Callable[[F], F]:
-    """Register a detect function; its module's name and docstring become name and documentation."""
+    """Register a detect function; its module's name and docstring become name and documentation.
+
+    With `pair` it gets a `pair.Pair` instead of a run, and both runs must have what it needs.
+    """
 
     def register(function: F) -> F:
         module = importlib.import_module(function.__module__)
         name = function.__module__.rsplit(".", 1)[-1].replace("_", "-")
         _detectors[code] = Detector(
-            code, name, severity, needs, state, since, options, function, module.__doc__ or ""
+            code, name, severity, needs, state, since, options, function, module.__doc__ or "", pair
         )
         return function
 
@@ -126,11 +131,13 @@ def formats() -> dict[str, Format]:
 
 @cache
 def detectors() -> dict[str, Detector]:
-    """Return all detectors by code, in the order of the codes."""
+    """Return all detectors by code, in the order of the codes: of single runs, and of pairs."""
     import gptdiag.detectors as ours
+    import gptdiag.pair_detectors as of_pairs
 
-    for _ in _modules(ours, "gptdiag.detectors"):
-        pass  # importing a module registers its detector
+    for package in (ours, of_pairs):
+        for _ in _modules(package, "gptdiag.detectors"):
+            pass  # importing a module registers its detector
     return dict(sorted(_detectors.items()))
 
 

@@ -38,7 +38,8 @@ MADE = "<!-- made by `make docs`; edit the source it names instead -->\n"
 
 def detector_page(detector: Detector) -> str:
     """Return the page of one detector, from its own file."""
-    source = f"gptdiag/detectors/{detector.name.replace('-', '_')}.py"
+    folder = "pair_detectors" if detector.pair else "detectors"
+    source = f"gptdiag/{folder}/{detector.name.replace('-', '_')}.py"
     lines = [
         MADE,
         f"# {detector.code} {detector.name}\n",
@@ -103,6 +104,7 @@ GROUPS = {
     "GD3": "time",
     "GD4": "device and memory",
     "GD5": "settings",
+    "GD6": "two runs",
     "GD9": "the log itself",
 }
 

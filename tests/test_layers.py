@@ -16,20 +16,22 @@ LAYERS = [
     {"errors", "schema", "__init__"},
     {"record", "runlog"},
     {"run", "configfile", "devices"},
-    {"finding", "stats"},
+    {"finding", "pair", "stats"},
     {"wording", "source"},
     {"registry"},
     {"segments", "formats"},
     {"build", "context", "remedies", "convert"},
     {"reader", "measures"},
-    {"detectors", "summary", "settings", "simulate"},
+    {"detectors", "pair_detectors", "summary", "settings", "simulate"},
     {"analysis"},
+    {"comparison"},
     {"plots"},
     {"report"},
     {"api", "commands", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-NEVER_EACH_OTHER = {"detectors", "formats", "commands"}
+NEVER_EACH_OTHER = {"detectors", "pair_detectors", "formats", "commands"}
+DRAWN = {"gptdiag.plots.draw", "gptdiag.report.html"}
 SHARED_BY_COMMANDS = {"gptdiag.report.safe_text"}
 
 
@@ -65,9 +67,9 @@ def test_imports_go_one_way(path: Path) -> None:
     own = part_of(name_of(path))
     for other in imported(path):
         target = part_of(other)
-        if own == "analysis" and other in ("gptdiag.plots.draw", "gptdiag.report.html"):
-            continue  # Analysis draws itself on request; test_light_start says it stays lazy
-        if own == "registry" and target in ("formats", "detectors"):
+        if own in ("analysis", "comparison") and other in DRAWN:
+            continue  # they draw themselves on request; test_light_start says it stays lazy
+        if own == "registry" and target in ("formats", "detectors", "pair_detectors"):
             continue  # it scans these packages for their modules, by design
         if target == "__init__" or other in SHARED_BY_COMMANDS:
             continue
@@ -88,6 +90,8 @@ def test_detectors_read_only_runs_and_measures() -> None:
     }
     for path in (PACKAGE / "detectors").glob("*.py"):
         assert {part_of(m) for m in imported(path)} <= allowed, path
+    for path in (PACKAGE / "pair_detectors").glob("*.py"):
+        assert {part_of(m) for m in imported(path)} <= {*allowed, "pair"}, path
 
 
 def test_schema_and_runlog_use_the_standard_library_only() -> None:

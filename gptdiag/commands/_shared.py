@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -12,12 +14,14 @@ from typing import Any, TypeVar
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.api import render
+from gptdiag.comparison import Comparison
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError
 from gptdiag.reader import find_logs, read_all
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
-from gptdiag.settings import Settings
+from gptdiag.settings import Settings, make_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,22 +30,95 @@ format_option = click.option(
 )
 
 
-def fact_options(command: F) -> F:
-    """Add the options by which the user gives what a log does not hold."""
-    for option in (
-        click.option(
-            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
-        ),
-        click.option(
-            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
-        ),
-        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
-        click.option(
-            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-        ),
-    ):
-        command = option(command)
-    return command
+def _stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options, which help lists in this order."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _facts(each: bool) -> Callable[[F], F]:
+    """Return the options by which the user gives what a log does not hold, once or per run."""
+
+    def fact(name: str, metavar: str, text: str, kind: type = str) -> Callable[[F], F]:
+        return click.option(name, type=kind, metavar=metavar, help=text, multiple=each)
+
+    return _stacked(
+        fact("--config", "FILE", "nanoGPT config file of the run (read, not executed)."),
+        fact("--gpu", "NAME", "Device of the run, as in: --gpu 'RTX 4070'."),
+        fact("--peak-tflops", "X", "Dense peak of the device, TFLOP/s.", float),
+        fact("--dataset-tokens", "N", "Tokens in the training data.", int),
+    )
+
+
+fact_options = _facts(each=False)
+facts_per_run = _facts(each=True)
+
+report_options = _stacked(
+    click.option(
+        "--report",
+        type=click.Choice(["terminal", "markdown", "html", "json"]),
+        default="terminal",
+        show_default=True,
+        help="Kind of report.",
+    ),
+    click.option("-o", "--output", metavar="FILE", help="Write the report to a file."),
+)
+
+judging_options = _stacked(
+    click.option(
+        "--select", multiple=True, metavar="CODES", help="Only these detectors (GD301, GD3, name)."
+    ),
+    click.option(
+        "--ignore", multiple=True, metavar="CODES", help="Suppress findings of these detectors."
+    ),
+    click.option(
+        "--set",
+        "set_options",
+        multiple=True,
+        metavar="CODE.OPTION=VALUE",
+        help="Change an option of a detector.",
+    ),
+    click.option(
+        "--min-confidence",
+        default="low",
+        show_default=True,
+        metavar="C",
+        help="Suppress findings below: low, medium, high.",
+    ),
+    click.option("--preview", is_flag=True, help="Also run detectors that are still in preview."),
+    click.option(
+        "--fail-on",
+        default="never",
+        show_default=True,
+        metavar="SEVERITY",
+        help="Exit with 1 on findings at or above: note, warning, error.",
+    ),
+)
+JUDGING = ("select", "ignore", "set_options", "min_confidence", "preview", "fail_on")
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings given by the judging options."""
+    return make_settings(**{name: given[name] for name in JUDGING})
+
+
+def rendered(told: Analysis | Comparison, report: str, output: str | None) -> str:
+    """Return a report as it suits the terminal, or a file."""
+    to_terminal = output is None and sys.stdout.isatty()
+    colour = to_terminal and not os.environ.get("NO_COLOR")
+    width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
+    return render(told, report, width, colour, unicode=output is not None or _shows_braille())
+
+
+def _shows_braille() -> bool:
+    """Return whether standard output takes more than its code page."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def analysed(
@@ -55,7 +132,7 @@ def analysed(
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
-def told_failures(analysis: Analysis, verbose: bool) -> bool:
+def told_failures(analysis: Analysis | Comparison, verbose: bool) -> bool:
     """Tell which detectors crashed, on stderr, and return whether any did."""
     for outcome in analysis.failed:
         complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")

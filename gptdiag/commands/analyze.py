@@ -3,87 +3,45 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis
-from gptdiag.api import render
 from gptdiag.commands._shared import (
     analysed,
     fact_options,
     format_option,
+    judging_options,
+    rendered,
+    report_options,
+    settings_of,
     told_failures,
     write_bytes,
     write_output,
 )
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError, OutputError
-from gptdiag.settings import make_settings
 
 
 @click.command("analyze", short_help="Say how a training run is.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @format_option
-@click.option(
-    "--report",
-    type=click.Choice(["terminal", "markdown", "html", "json"]),
-    default="terminal",
-    show_default=True,
-    help="Kind of report.",
-)
-@click.option("-o", "--output", metavar="FILE", help="Write the report to a file.")
+@report_options
 @click.option("--plots", metavar="DIR", help="Also draw all figures into a folder, as PNG.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @fact_options
 @click.option("--live", is_flag=True, help="The run is going on: tell if its log is silent.")
-@click.option(
-    "--select", multiple=True, metavar="CODES", help="Only these detectors (GD301, GD3, name)."
-)
-@click.option(
-    "--ignore", multiple=True, metavar="CODES", help="Suppress findings of these detectors."
-)
-@click.option(
-    "--set",
-    "set_options",
-    multiple=True,
-    metavar="CODE.OPTION=VALUE",
-    help="Change an option of a detector.",
-)
-@click.option(
-    "--min-confidence",
-    default="low",
-    show_default=True,
-    metavar="C",
-    help="Suppress findings below: low, medium, high.",
-)
-@click.option("--preview", is_flag=True, help="Also run detectors that are still in preview.")
-@click.option(
-    "--fail-on",
-    default="never",
-    show_default=True,
-    metavar="SEVERITY",
-    help="Exit with 1 on findings at or above: note, warning, error.",
-)
+@judging_options
 @click.pass_obj
 def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> int:
     """Say how the training runs in the LOGs are, with evidence, causes and what to change.
 
     LOG is a file, a compressed file (.gz, .zst), a folder of logs, or - for standard input.
     """
-    settings = make_settings(
-        select=given["select"],
-        ignore=given["ignore"],
-        set_options=given["set_options"],
-        min_confidence=given["min_confidence"],
-        preview=given["preview"],
-        fail_on=given["fail_on"],
-    )
+    settings = settings_of(given)
     analysis, unreadable = analysed(logs, given, settings)
-    write_output(
-        _render(analysis, given["report"], given["output"]), given["output"], given["force"]
-    )
+    text = rendered(analysis, given["report"], given["output"])
+    write_output(text, given["output"], given["force"])
     if given["plots"]:
         _plot(analysis, given["plots"], given["force"])
     if told_failures(analysis, shared["verbose"]):
@@ -91,19 +49,6 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
     if unreadable:
         return InputError.exit_code
     return EXIT_FINDINGS if analysis.reaches(settings.fail_on) else EXIT_OK
-
-
-def _render(analysis: Analysis, report: str, output: str | None) -> str:
-    to_terminal = output is None and sys.stdout.isatty()
-    colour = to_terminal and not os.environ.get("NO_COLOR")
-    width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
-    return render(analysis, report, width, colour, unicode=output is not None or _shows_braille())
-
-
-def _shows_braille() -> bool:
-    """Return whether standard output takes more than its code page."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def _plot(analysis: Analysis, folder: str, force: bool) -> None:

@@ -1,0 +1,12 @@
+"""Pairs of made-up runs in which one thing differs, one per pair detector."""
+
+from __future__ import annotations
+
+from gptdiag.simulate import Recipe
+
+# code -> (base, new): the pair that the detector must find something in
+PLANTED: dict[str, tuple[Recipe, Recipe]] = {
+    "GD601": (Recipe(), Recipe(seed=1, config={"dropout": 0.0})),
+}
+# Two seeds of one recipe: no warning, and no verdict but "not told apart".
+TWINS = (Recipe(), Recipe(seed=1))
