@@ -55,7 +55,11 @@ class Probe:
         """Return the numbers of each layer's update, and the L2 norm of the whole update."""
         changes = {p: p.detach() - old for p, old in before.items()}
         squares = sum(float(change.double().square().sum()) for change in changes.values())
-        return self._grouped("update", changes.__getitem__), squares**0.5
+        found = self._grouped("update", changes.__getitem__)
+        for name, parameters in self.groups.items():  # a sum is rounded at the weights' size
+            weights = torch.cat([before[p].flatten() for p in parameters])
+            found[f"update.{name}.weight_rms"] = float(weights.square().mean().sqrt())
+        return found, squares**0.5
 
     def _grouped(self, title: str, of) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -109,5 +113,6 @@ def parameter_groups(model: GPT) -> dict[str, list[nn.Parameter]]:
         layer = name.removeprefix("transformer.").rpartition(".")[0]
         groups.setdefault(layer, []).append(parameter)
     last = {"wte": 2, "wpe": 1}  # the table is also the head, and complete at the very end
-    ranked = sorted(reversed(groups), key=lambda layer: last.get(layer, 0))
+    backwards = list(groups)[::-1]
+    ranked = sorted(backwards, key=lambda layer: last.get(layer, 0))
     return {layer: groups[layer] for layer in ranked}

@@ -30,7 +30,7 @@ from machine import facts, pick_device, source_version
 from model import GPT, GPTConfig
 from optimizer import build_optimizers, learning_rate, set_learning_rate
 from options import KNOWN, OptionError, Options, check
-from probe import SKETCH, Probe
+from probe import Probe
 from rounding import UNIT_ROUNDOFF, imitate
 from speed import autocast
 
@@ -38,6 +38,7 @@ from gptdiag import __version__
 from gptdiag.runlog import RunLog
 
 GRAMMAR = "DEVICE:PRECISION with :compile, :plain, :fused, :tf32, :no-tf32 or :threads=N after it"
+THREADS = torch.get_num_threads()
 PRECISIONS = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -88,7 +89,8 @@ def main(arguments: list[str]) -> int:
         if (out / name).exists():
             raise OptionError(f"{out / name} is there already; give another --out_dir")
         steps = 1 if side.role == "exact" else args.steps
-        print(f"replaying {steps} steps on {side.text} ({side.role})", file=sys.stderr, flush=True)
+        counted = f"{steps} step{'' if steps == 1 else 's'}"
+        print(f"replaying {counted} on {side.text} ({side.role})", file=sys.stderr, flush=True)
         run_side(side, state, options, dataset, out / name, steps)
     return 0
 
@@ -106,81 +108,97 @@ def yardsticks(sides: list[Side]) -> list[Side]:
 
 def run_side(side: Side, state: dict, options: Options, dataset, path: Path, steps: int) -> None:
     """Replay the steps on one side and log them."""
-    device = side.device
-    default_threads = torch.get_num_threads()
-    torch.set_num_threads(side.threads or default_threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = side.tf32
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_machine(side)
     torch.manual_seed(options.seed)
-    model = GPT(GPTConfig.of({**state["model_args"], "dropout": 0.0}))
-    model.load_state_dict(state["model"])
-    if options.block_size < model.config.block_size:
-        model.crop_block_size(options.block_size)
-    model.to(device, torch.float64 if side.dtype == "float64" else torch.float32)
-    model.use_plain_attention(side.attention == "plain")
-    if side.rounding:
-        imitate(model, side.rounding, options.batch_size * options.block_size)
-    if side.fault:
-        name, _, block = side.fault.partition("@")
-        LAYER[name](model.transformer.h[int(block)])
-    probe = Probe(model)
-    with contextlib.redirect_stdout(io.StringIO()):
-        optimizers = build_optimizers(model, options, device.split(":")[0])
-    for optimizer, key in zip(optimizers, ("optimizer", "muon"), strict=False):
-        if state.get(key):
-            optimizer.load_state_dict(deepcopy(state[key]))  # it keeps the tensors it is given
-    scaler = torch.amp.GradScaler(device.split(":")[0], enabled=side.dtype == "float16")
-    if state.get("scaler"):
-        scaler.load_state_dict(state["scaler"])
+    model, probe = build(side, state, options)
+    optimizers, scaler = resume(side, state, options, model)
+    network = torch.compile(model) if side.compile else model
     generator = torch.Generator().manual_seed(options.seed)
     if "data_rng" in state:
         generator.set_state(state["data_rng"])
-    batches = Batches(dataset.splits["train"], options, device, generator)
-    network = torch.compile(model) if side.compile else model
+    batches = Batches(dataset.splits["train"], options, side.device, generator)
     first = state.get("iter_num", 0)
-    log = RunLog(
-        path, first_step=first, config=options.logged(),
-        system={
-            **facts(device), "dtype": side.dtype, "attention": side.attention,
-            "threads": torch.get_num_threads(), "side": side.text, "role": side.role,
-            "arithmetic": side.arithmetic, "compiled": side.compile, "rounding": side.rounding,
-            "tf32": side.arithmetic == "tf32", "deterministic": True, "sketch": SKETCH,
-        },
-        model={"parameters": model.parameter_count(), "vocab_size": model.config.vocab_size},
-        data={"dataset": options.dataset, "fingerprint": dataset.fingerprint()},
-        code={"version": __version__, "commit": source_version()},
-    )  # fmt: skip
-    with log:
-        model.train()
+    with open_log(side, path, first, options, model, dataset) as log:
         for step in range(first, first + steps):
             lr = learning_rate(step, options)
             set_learning_rate(optimizers, lr, options)
             x, y = batches.next()
             before = probe.weights()
             begun = time.perf_counter()
-            with autocast(device, "float32" if side.dtype == "float64" else side.dtype):
+            with autocast(side.device, "float32" if side.dtype == "float64" else side.dtype):
                 loss = network(x, y)[1]
             scaler.scale(loss).backward()
             for optimizer in optimizers:
                 scaler.unscale_(optimizer)
             layers = probe.forward() | probe.backward()
-            gradients = [p.grad for p in model.parameters()]
-            norm = torch.nn.utils.get_total_norm(gradients)
+            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
             if options.grad_clip:
                 torch.nn.utils.clip_grads_with_norm_(model.parameters(), options.grad_clip, norm)
             for optimizer in optimizers:
                 scaler.step(optimizer)
-            scaler.update()
-            for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
+            scaler.update()
             changed, update_norm = probe.update(before)
             log.step(
                 step, loss=loss.item(), lr=lr, grad_norm=norm.item(), update_norm=update_norm,
-                step_ms=1000 * (time.perf_counter() - begun),
+                wall_ms=1000 * (time.perf_counter() - begun),
                 loss_scale=scaler.get_scale() if scaler.is_enabled() else None,
                 batch_crc32=batches.take_fingerprint(), layers=layers | changed,
             )  # fmt: skip
-    torch.set_num_threads(default_threads)
+
+
+def set_machine(side: Side) -> None:
+    """Set what holds for the whole process, as the trainer does, but reproducibly."""
+    torch.set_num_threads(side.threads or THREADS)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = side.tf32
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def build(side: Side, state: dict, options: Options) -> tuple[GPT, Probe]:
+    """Return the checkpoint's model as this side computes it, and what looks into it."""
+    model = GPT(GPTConfig.of({**state["model_args"], "dropout": 0.0}))
+    model.load_state_dict(state["model"])
+    if options.block_size < model.config.block_size:
+        model.crop_block_size(options.block_size)
+    model.to(side.device, torch.float64 if side.dtype == "float64" else torch.float32)
+    model.use_plain_attention(side.attention == "plain")
+    if side.rounding:
+        imitate(model, side.rounding, options.batch_size * options.block_size)
+    if side.fault:
+        name, _, block = side.fault.partition("@")
+        LAYER[name](model.transformer.h[int(block)])
+    return model.train(), Probe(model)
+
+
+def resume(side: Side, state: dict, options: Options, model: GPT) -> tuple[list, torch.GradScaler]:
+    """Return the optimizers and the gradient scaler in the state of the checkpoint."""
+    kind = side.device.split(":")[0]
+    with contextlib.redirect_stdout(io.StringIO()):
+        optimizers = build_optimizers(model, options, kind)
+    for optimizer, key in zip(optimizers, ("optimizer", "muon"), strict=False):
+        if state.get(key):
+            optimizer.load_state_dict(deepcopy(state[key]))  # it keeps the tensors it is given
+    scaler = torch.amp.GradScaler(kind, enabled=side.dtype == "float16")
+    if state.get("scaler"):
+        scaler.load_state_dict(state["scaler"])
+    return optimizers, scaler
+
+
+def open_log(side: Side, path: Path, first: int, options: Options, model: GPT, dataset) -> RunLog:
+    """Return the log of one side, its settings written down."""
+    own = {"device": side.device, "dtype": side.dtype, "compile": side.compile}
+    return RunLog(
+        path, first_step=first, config={**options.logged(), **own},
+        system={
+            **facts(side.device), "dtype": side.dtype, "attention": side.attention,
+            "threads": torch.get_num_threads(), "side": side.text, "role": side.role,
+            "arithmetic": side.arithmetic, "compiled": side.compile, "rounding": side.rounding,
+            "tf32": side.arithmetic == "tf32", "deterministic": True,
+        },
+        model={"parameters": model.parameter_count(), "vocab_size": model.config.vocab_size},
+        data={"dataset": options.dataset, "fingerprint": dataset.fingerprint()},
+        code={"version": __version__, "commit": source_version()},
+    )  # fmt: skip
 
 
 def stored_options(state: dict, args: argparse.Namespace) -> Options:

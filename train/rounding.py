@@ -1,4 +1,4 @@
-"""What rounding alone does: a model in float32 whose every result is off by a random rounding error.
+"""What rounding alone does: a float32 model whose every result has a random rounding error.
 
 Two correct programs that compute in the same precision differ by their roundings. How far that
 carries depends on the model, its weights and the batch, so it is measured and not assumed: each

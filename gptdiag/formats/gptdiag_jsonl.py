@@ -164,7 +164,7 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
     for part in ("extra", "layers"):
         inner = record.get(part)
         for name, raw in inner.items() if isinstance(inner, dict) else ():
-            number = schema.decode_number(raw)
+            number = raw if type(raw) is float else schema.decode_number(raw)
             if number is not None:
                 values[f"{part}.{name}"] = number
     return values

@@ -21,6 +21,7 @@ PASSES = ("forward", "backward", "update")
 # Two distances from 16 sketched numbers each have a ratio below 2 in 99 of 100 cases (the root of
 # an F(16, 16) variable); the imitation of rounding leaves out or adds at most as much again.
 MARGIN = 4.0
+FEWEST = 8  # steps whose losses are taken together
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,9 @@ def _judge(
         first = next(p for p in table[parted] if p.beyond)
         wrong = _wrong(reference, side, exact, budget) if parted == 0 else ""
         return Replayed(side, "parted", first, table[parted], steps, losses, None, wrong)
-    off = np.abs(losses[:, 1] - losses[:, 0])
-    drifted = np.flatnonzero(~(off <= MARGIN * losses[:, 2]))
-    if len(drifted):
+    off = losses[:, 1] - losses[:, 0]
+    drifted = np.flatnonzero(~(pooled(off) <= MARGIN * losses[:, 2]))
+    if n >= FEWEST and len(drifted):
         at = steps[int(drifted[0])]
         return Replayed(side, "drifted", None, table[0], steps, losses, at)
     same = not off.any() and not any(p.distance for row in table for p in row)
@@ -124,13 +125,30 @@ def _error(errors: dict[str, Run], plain: Run, run: Run, n: int) -> _Error:
     unit = UNIT_ROUNDOFF.get(arithmetic, UNIT_ROUNDOFF["float32"])
     if erring is None:
         raise InputError(f"the replay has no run that shows the rounding of {arithmetic}")
-    off = np.abs(erring.steps["loss"][:n] - plain.steps["loss"][:n])
-    # Losses cross each other by chance, so the root mean square of all steps so far counts; and a
-    # mean loss of finite precision is itself rounded.
-    grown = np.sqrt(np.cumsum(off**2) / np.arange(1, len(off) + 1))
-    grown = np.maximum(grown, np.maximum.accumulate(off) / 2)
-    floor = unit * np.abs(plain.steps["loss"][:n])
-    return _Error(_distances(plain, erring, n), np.maximum(grown, floor), unit)
+    off = pooled(erring.steps["loss"][:n] - plain.steps["loss"][:n])
+    # A loss is a float32 number, whatever the layers compute in.
+    floor = 2 * UNIT_ROUNDOFF["float32"] * np.abs(plain.steps["loss"][:n])
+    apart = _distances(plain, erring, n)
+    for name, distance in apart.items():
+        if name.startswith("update."):  # weight + update is rounded to the weight's precision
+            at = {key: plain.steps[f"layers.{name}.{key}"][:n] for key in ("weight_rms", "rms")}
+            least = UNIT_ROUNDOFF["float32"] * at["weight_rms"] / np.maximum(at["rms"], 1e-300)
+            apart[name] = np.maximum(distance, least)
+    return _Error(apart, np.maximum(off, floor), unit)
+
+
+def pooled(off: Floats) -> Floats:
+    """Return the root mean square of all differences so far, at first of FEWEST of them.
+
+    Losses of runs that drift apart cross each other by chance, so no single one says how far.
+
+    >>> pooled(np.array([1.0, -1.0, 1.0]))
+    array([1., 1., 1.])
+    """
+    mean = np.cumsum(off**2) / np.arange(1, len(off) + 1)
+    mean[:FEWEST] = mean[:FEWEST][-1:]
+    grown: Floats = np.sqrt(mean)
+    return grown
 
 
 def _places(
@@ -182,7 +200,7 @@ def sketches(run: Run) -> dict[str, tuple[Floats, Floats]]:
     return {
         name: (
             columns[name]["rms"],
-            np.column_stack([v for s, v in columns[name].items() if s[0] == "s"]),
+            np.column_stack([v for s, v in columns[name].items() if s[1:].isdigit()]),
         )
         for name in ordered
     }
