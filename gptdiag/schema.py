@@ -66,7 +66,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("loss_scale", "number", "", "factor of a float16 gradient scaler at this step"),
         Field("mem_bytes", "integer", "bytes", "peak device memory so far"),
         Field("batch_crc32", "integer", "", "checksum of which batches were drawn"),
-        Field("layers", "object", "", "numbers of each layer, as gptdiag replay writes them"),
+        Field("layers", "object", "", "numbers of one layer (gptdiag replay); a record per layer"),
     ),
     "eval": (
         Field("train_loss", "number", "nats per token", "mean loss on training batches"),

@@ -116,3 +116,13 @@ def parameter_groups(model: GPT) -> dict[str, list[nn.Parameter]]:
     backwards = list(groups)[::-1]
     ranked = sorted(backwards, key=lambda layer: last.get(layer, 0))
     return {layer: groups[layer] for layer in ranked}
+
+
+def by_layer(numbers: dict[str, float]) -> list[dict[str, float]]:
+    """Return the numbers of each pass and layer apart, in order, so that no line is too long."""
+    found: dict[str, dict[str, float]] = {}
+    for name, value in numbers.items():
+        parts = name.split(".")  # forward.h.0.ln_1.rms
+        layer = ".".join(parts[:3] if parts[1] == "h" else parts[:2])
+        found.setdefault(layer, {})[name] = value
+    return list(found.values())

@@ -30,7 +30,7 @@ from machine import facts, pick_device, source_version
 from model import GPT, GPTConfig
 from optimizer import build_optimizers, learning_rate, set_learning_rate
 from options import KNOWN, OptionError, Options, check
-from probe import Probe
+from probe import Probe, by_layer
 from rounding import UNIT_ROUNDOFF, imitate
 from speed import autocast
 
@@ -131,7 +131,8 @@ def run_side(side: Side, state: dict, options: Options, dataset, path: Path, ste
             for optimizer in optimizers:
                 scaler.unscale_(optimizer)
             layers = probe.forward() | probe.backward()
-            norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
             if options.grad_clip:
                 torch.nn.utils.clip_grads_with_norm_(model.parameters(), options.grad_clip, norm)
             for optimizer in optimizers:
@@ -143,8 +144,10 @@ def run_side(side: Side, state: dict, options: Options, dataset, path: Path, ste
                 step, loss=loss.item(), lr=lr, grad_norm=norm.item(), update_norm=update_norm,
                 wall_ms=1000 * (time.perf_counter() - begun),
                 loss_scale=scaler.get_scale() if scaler.is_enabled() else None,
-                batch_crc32=batches.take_fingerprint(), layers=layers | changed,
+                batch_crc32=batches.take_fingerprint(),
             )  # fmt: skip
+            for numbers in by_layer(layers | changed):
+                log.step(step, layers=numbers)
 
 
 def set_machine(side: Side) -> None:

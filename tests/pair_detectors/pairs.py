@@ -7,6 +7,7 @@ from gptdiag.simulate import Recipe
 # code -> (base, new): the pair that the detector must find something in
 PLANTED: dict[str, tuple[Recipe, Recipe]] = {
     "GD601": (Recipe(), Recipe(seed=1, config={"dropout": 0.0})),
+    "GD602": (Recipe(config={"seed": 1337}), Recipe(config={"seed": 1337}, final_loss=1.6)),
 }
 # Two seeds of one recipe: no warning, and no verdict but "not told apart".
 TWINS = (Recipe(), Recipe(seed=1))
