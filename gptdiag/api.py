@@ -121,7 +121,7 @@ def compare(
     runs = read_together((base, *others), format)
     facts = (config, gpu, peak_tflops, dataset_tokens)
     contexts = contexts_of(dict(zip(FACTS, facts, strict=True)), len(runs))
-    return compare_runs(runs, contexts=contexts, settings=settings, targets=tuple(targets))
+    return compare_runs(runs, contexts=contexts, settings=settings, wanted=tuple(targets))
 
 
 def read_together(sources: Sequence[Source | Run], format: str | None = None) -> list[Run]:
@@ -199,6 +199,14 @@ def render(
 
 
 def _render_comparison(comparison: Comparison, report: str, width: int, colour: bool) -> str:
+    if report == "json":
+        from gptdiag.report.comparison import json_v1
+
+        return json_v1.render(comparison)
+    if report == "markdown":
+        from gptdiag.report.comparison import markdown
+
+        return markdown.render(comparison)
     if report == "terminal":
         from gptdiag.report.comparison import terminal
 

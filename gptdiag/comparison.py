@@ -11,8 +11,14 @@ import numpy as np
 from gptdiag.analysis import Analysis, analyse_runs, look
 from gptdiag.context import Context, complete
 from gptdiag.errors import UsageError
+from gptdiag.experiments import Experiment, experiments
 from gptdiag.finding import SEVERITIES, Finding, Outcome
+from gptdiag.measures.attribution import Attribution, attribution
 from gptdiag.measures.config_difference import Differences, config_differences
+from gptdiag.measures.loss_difference import LossDifference, loss_difference
+from gptdiag.measures.seed_noise import groups
+from gptdiag.measures.targets import Target, targets
+from gptdiag.measures.throughput import Throughput, throughput
 from gptdiag.pair import Pair
 from gptdiag.registry import formats
 from gptdiag.run import Run
@@ -27,6 +33,11 @@ class Contrast:
     new: int
     pair: Pair
     settings: Differences
+    losses: LossDifference
+    targets: tuple[Target, ...]
+    speed: Throughput | None  # None if a log does not show it
+    attribution: Attribution | None  # None if the difference cannot be split
+    experiments: tuple[Experiment, ...]  # what to run next
     outcomes: tuple[Outcome, ...]  # of the pair detectors, by code
     suppressed: tuple[Finding, ...] = ()
 
@@ -47,7 +58,7 @@ class Comparison:
 
     analysis: Analysis
     base: int  # index into analysis.runs
-    contrasts: tuple[Contrast, ...]  # one per other run, in the order given
+    contrasts: tuple[Contrast, ...]  # one per run that is no further seed of one before it
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -76,13 +87,13 @@ def compare_runs(
     *,
     contexts: Sequence[Context] = (),
     settings: Settings | None = None,
-    targets: tuple[float, ...] = (),
+    wanted: tuple[float, ...] = (),
 ) -> Comparison:
     """Compare the first of several runs that were read before with each of the others.
 
     Args:
         contexts: what the user adds to each run; empty adds nothing.
-        targets: losses in nats; the time and the tokens to reach them are compared.
+        wanted: losses in nats; the time and the tokens to reach them are compared.
 
     Raises:
         UsageError: there are fewer than two runs, or a fact cannot be.
@@ -99,12 +110,24 @@ def compare_runs(
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         contrasts = tuple(
-            _contrast(analysis, new, settings or Settings()) for new in range(1, len(runs))
+            _contrast(analysis, new, settings or Settings(), wanted)
+            for new in _contrasted(analysis.runs)
         )
     return Comparison(analysis, 0, contrasts)
 
 
-def _contrast(analysis: Analysis, new: int, settings: Settings) -> Contrast:
+def _contrasted(runs: tuple[Run, ...]) -> list[int]:
+    """Return the runs to set against the base: its own seeds, and the first of other recipes."""
+    chosen = []
+    for group in groups(runs):
+        indices = [k for k in range(len(runs)) if any(runs[k] is run for run in group)]
+        chosen += indices[1:] if 0 in indices else indices[:1]
+    return sorted(chosen)
+
+
+def _contrast(
+    analysis: Analysis, new: int, settings: Settings, wanted: tuple[float, ...]
+) -> Contrast:
     pair = Pair(analysis.runs[0], analysis.runs[new], analysis.runs)
     outcomes: list[Outcome] = []
     suppressed: list[Finding] = []
@@ -112,6 +135,17 @@ def _contrast(analysis: Analysis, new: int, settings: Settings) -> Contrast:
         outcome, hidden = look(pair, pair.sides(), new, detector, settings)
         outcomes.append(outcome)
         suppressed += hidden
+    losses, split = loss_difference(pair), attribution(pair)
     return Contrast(
-        0, new, pair, config_differences(pair), tuple(outcomes), tuple(suppressed)
-    )  # fmt: skip
+        0,
+        new,
+        pair,
+        config_differences(pair),
+        losses,
+        targets(pair, wanted),
+        throughput(pair),
+        split,
+        experiments(pair, losses, split),
+        tuple(outcomes),
+        tuple(suppressed),
+    )

@@ -24,7 +24,7 @@ LAYERS = [
     {"reader", "measures"},
     {"detectors", "pair_detectors", "summary", "settings", "simulate"},
     {"analysis"},
-    {"comparison"},
+    {"experiments", "comparison"},
     {"plots"},
     {"report"},
     {"api", "commands", "cli", "__main__"},

@@ -47,7 +47,7 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
     runs = read_together((base, *others), given["format"])
     facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
     comparison = compare_runs(
-        runs, contexts=contexts_of(facts, len(runs)), settings=settings, targets=given["target"]
+        runs, contexts=contexts_of(facts, len(runs)), settings=settings, wanted=given["target"]
     )
     text = rendered(comparison, given["report"], given["output"])
     write_output(text, given["output"], given["force"])

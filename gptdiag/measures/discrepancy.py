@@ -135,8 +135,8 @@ def precision_of(run: Run) -> str:
     """Return the precision of a run's matrix products as far as its log tells, else nothing."""
     known = settings_of(run)
     device, named = str(known.get("device") or ""), str(known.get("dtype") or "").lower()
-    if device == "cpu" and run.format == "nanogpt":
-        return "float32"  # nanoGPT ignores its dtype there
+    if device == "cpu" and run.format == "nanogpt" and "dtype" not in run.config:
+        return "float32"  # nanoGPT ignores its default there
     precision = _NAMES.get(named, named)
     if precision not in LIMIT:
         return ""

@@ -126,6 +126,21 @@ def timing(run: Run) -> Timing | None:
     )
 
 
+def elapsed_ms(run: Run, times: Timing) -> Floats:
+    """Return the time from the beginning of the log to the end of each timed row. (n,)
+
+    A row stands for all steps since the row before it; what it took beyond a plain step counts
+    once. Evaluations in steps that were not logged are added at the row after them.
+    """
+    once = ~times.plain | (times.ms > STALL * times.local_ms)
+    row = np.where(once, times.local_ms, times.ms) * times.span
+    row += np.where(once, np.maximum(times.excess_ms, 0.0), 0.0)
+    hidden = np.setdiff1d(run.evals.step, times.step)
+    after = np.searchsorted(times.step, hidden)
+    np.add.at(row, after[after < len(row)], times.eval_cost_ms)
+    return np.asarray(np.cumsum(row))
+
+
 def _spans(step: Ints, segment: Ints) -> Ints:
     """Return for each row how many steps it stands for: those since the row before it."""
     if len(step) < 2:
