@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,9 +78,10 @@ def command(checkpoint: str, against: tuple[str, ...], **given: Any) -> int:
     else:
         text = as_text(checkpoint, reference, judged, shutil.get_terminal_size((80, 24)).columns)
     write_output(text, given["output"], given["force"])
-    worst = max(SEVERITIES.index(s) for s in map(severity, judged) if s) if any(
-        map(severity, judged)) else -1  # fmt: skip
-    fail = given["fail_on"] != "never" and worst >= SEVERITIES.index(given["fail_on"])
+    bad = [SEVERITIES.index(found) for found in map(severity, judged) if found]
+    fail = given["fail_on"] != "never" and max(bad, default=-1) >= SEVERITIES.index(
+        given["fail_on"]
+    )
     return EXIT_FINDINGS if fail else EXIT_OK
 
 
@@ -91,9 +93,13 @@ def _run(checkpoint: str, sides: tuple[str, ...], folder: Path, given: dict[str,
     for name in ("data_dir", "dataset", "batch_size"):
         if given[name]:
             arguments.append(f"--{name}={given[name]}")
-    return subprocess.run(
-        [sys.executable, str(script), checkpoint, *arguments], check=False
-    ).returncode
+    # Asked to end, the script must end too: run() stops it on any exception.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        command = [sys.executable, str(script), checkpoint, *arguments]
+        return subprocess.run(command, check=False).returncode
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _folder(name: str, force: bool) -> Path:

@@ -101,14 +101,12 @@ def detect(pair: Pair, options: Options) -> Finding | Clear:
 def _unsure_start(found: Discrepancy, settings: Differences) -> str:
     assert found.start is not None
     apart = significant(abs(found.start.new - found.start.base), 2)
-    if not found.start.clean:
-        return f"the first losses differ by {apart} nats, but dropout is in them or may be"
-    if not found.batches.begin_alike:
-        return f"the first losses differ by {apart} nats, but the batches may: {found.batches.why}"
-    return (
-        f"the first losses differ by {apart} nats, but the logs do not give all settings: it may "
-        f"be another start ({settings.equal} settings are in both)"
-    )
+    why = "dropout is in them, and no evaluation before training is in the logs"
+    if not settings.known:
+        why = "the logs do not give all settings: it may be another start"
+    elif not found.batches.begin_alike:
+        why = f"the batches may: {found.batches.why}"
+    return f"the first losses differ by {apart} nats, but {why}"
 
 
 def _start_message(start: Start) -> str:
