@@ -14,7 +14,7 @@ from gptdiag.measures.noise import eval_error, eval_noise
 from gptdiag.measures.seed_noise import seed_noise
 from gptdiag.pair import Pair
 from gptdiag.run import Floats, Ints, Run
-from gptdiag.stats.robust import print_quantum
+from gptdiag.stats.robust import noise_scale, print_quantum
 
 # Largest difference in nats of the mean loss of one batch that equal weights give in two correct
 # programs, by the coarser precision of the two. Between float32 and bfloat16 as the roundoff.
@@ -27,6 +27,7 @@ WITH_TF32 = ("nanogpt", "gptdiag_jsonl")  # trainers that allow it in float32 on
 BATCH = "training loss of the first batch"
 FEWEST = 8  # common losses
 ALIKE, UNLIKE = 0.6, 0.3  # correlation of the losses' scatter with the same batches, and with other
+CLOSE = 0.3  # of the scatter of a difference, below which the first losses lie with the same ones
 SIGMAS = 3.5  # standard errors by which such a correlation must differ from none
 WIDER = 1.5  # third differences correlate with each other: sqrt(1 + 2 (0.75**2 + 0.3**2 + 0.05**2))
 BLOCKS = 8  # stretches whose means give the error of a mean difference
@@ -161,6 +162,12 @@ def _batches(pair: Pair, rows_a: Ints, rows_b: Ints, a: Floats, b: Floats, limit
     apart = late < UNLIKE and 2 * n / 3 > (SIGMAS * WIDER / ALIKE) ** 2
     if early >= ALIKE and early_z >= SIGMAS:
         told = f"their losses rise and fall together at first (correlation {early:.2f})"
+        return Batches("early" if apart else "same", told)
+    # With other batches, eight differences in a row are this small once in 100,000 pairs.
+    noise = noise_scale(a, print_quantum(a))
+    first = float(np.max(np.abs(b - a)[:FEWEST]))
+    if first < CLOSE * sqrt(2) * noise:
+        told = f"the first {FEWEST} losses differ by {first:.1g} nats, while batches by {noise:.1g}"
         return Batches("early" if apart else "same", told)
     if apart:
         return Batches("other", f"their losses scatter apart (correlation {late:.2f})")

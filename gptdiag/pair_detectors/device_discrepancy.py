@@ -11,7 +11,8 @@ Why it matters:
 
 How it decides:
     Only where no other setting is known to differ and the batches are the same: by the checksums in
-    the logs, or because the losses rise and fall together (rank correlation of third differences).
+    the logs, or because the losses rise and fall together (rank correlation of third differences),
+    or because the first eight differ by far less than batches do.
     The first losses must agree within 0.0001 nats in float32, 0.0025 in TF32 or float16, 0.02 in
     bfloat16 or where the precision is unknown; with dropout the evaluation before training counts.
     In the later half the mean difference is held against its own error and the noise between seeds.
@@ -233,13 +234,8 @@ def _causes(pair: Pair, found: Discrepancy, settings: Differences, kind: str) ->
         )
     ]  # fmt: skip
     if kind == "start":
-        causes.append(
-            Cause(
-                "another start: other initial weights",
-                "both logs give the same seed" if seeded else "the logs do not give the seeds",
-                "possible" if seeded else "likely",
-            )
-        )
+        why = "both logs give the same seed" if seeded else "the same batches speak for one seed"
+        causes.append(Cause("another start: other initial weights", why))
     explains = "likely" if drift else "unlikely"
     coarse = [p for p in found.precisions if LIMIT.get(p, 0) > LIMIT["float32"]]
     if found.precisions[0] != found.precisions[1] or coarse:
@@ -290,6 +286,11 @@ def _machine_causes(
 
 def _replay(pair: Pair, found: Discrepancy) -> Remedy:
     sides = [_side(run, p) for (_, run), p in zip(pair.sides(), found.precisions, strict=True)]
+    if sides[0] == sides[1]:
+        return Remedy(
+            "Compare the two programs: their versions, their patches and those of torch",
+            f"both logs are of {sides[0]}, so neither device nor precision is the difference",
+        )
     return Remedy(
         f"gptdiag replay CKPT --against {sides[0]} --against {sides[1]}",
         "it runs the same batches from one checkpoint on both sides and names the first layer that "
