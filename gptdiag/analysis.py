@@ -88,9 +88,9 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the static page, in a frame where no script can run."""
-        from gptdiag.report.html import framed
+        from gptdiag.report.html import framed, render
 
-        return framed(self)
+        return framed(render(self, static=True))
 
 
 def analyse_runs(

@@ -178,7 +178,7 @@ def render(
         UsageError: there is no such report.
     """
     if isinstance(analysis, Comparison):
-        return _render_comparison(analysis, report, width, colour)
+        return _render_comparison(analysis, report, width, colour, static)
     if report == "json":
         from gptdiag.report import json_v1
 
@@ -198,7 +198,13 @@ def render(
     raise _no_report(report)
 
 
-def _render_comparison(comparison: Comparison, report: str, width: int, colour: bool) -> str:
+def _render_comparison(
+    comparison: Comparison, report: str, width: int, colour: bool, static: bool
+) -> str:
+    if report == "html":
+        from gptdiag.report.html import comparison as page
+
+        return page.render(comparison, static)
     if report == "json":
         from gptdiag.report.comparison import json_v1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from gptdiag.pair import Pair
 from gptdiag.registry import formats
 from gptdiag.run import Run
 from gptdiag.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,24 @@ class Comparison:
             return False
         limit = SEVERITIES.index(severity)
         return any(SEVERITIES.index(f.severity) >= limit for f in self.findings)
+
+    def plot(self, x: str = "steps", *, dark: bool = False) -> Figure:
+        """Return a matplotlib figure of the losses of all runs over each other.
+
+        Args:
+            x: "steps", "tokens" or "time".
+
+        Raises:
+            UsageError: there is no such axis, or a log does not tell it.
+        """
+        return self.analysis.plot("loss", x, dark=dark)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the static page, in a frame where no script can run."""
+        from gptdiag.report.html import framed
+        from gptdiag.report.html.comparison import render  # imports upward only here, when asked
+
+        return framed(render(self, static=True))
 
 
 def compare_runs(

@@ -31,7 +31,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 NEVER_EACH_OTHER = {"detectors", "pair_detectors", "formats", "commands"}
-DRAWN = {"gptdiag.plots.draw", "gptdiag.report.html"}
+DRAWN = {"gptdiag.plots.draw", "gptdiag.report.html", "gptdiag.report.html.comparison"}
 SHARED_BY_COMMANDS = {"gptdiag.report.safe_text"}
 
 

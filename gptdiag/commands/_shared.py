@@ -17,7 +17,7 @@ from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
 from gptdiag.comparison import Comparison
 from gptdiag.context import Context
-from gptdiag.errors import InputError, OutputError
+from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.reader import find_logs, read_all
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
@@ -189,6 +189,20 @@ def _read_folder(folder: str, format: str | None) -> list[Run]:
     if passed:
         complain(f"{folder}: {passed} of its files are no logs gptdiag can read")
     return runs
+
+
+def figure_kind(path: str) -> str:
+    """Return the kind of figure that a file name asks for.
+
+    Raises:
+        UsageError: it ends in none that can be written.
+    """
+    from gptdiag.plots.draw import KINDS
+
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise UsageError(f"{path}: cannot tell the kind of figure", "end it in .png, .svg or .pdf")
+    return kind
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:

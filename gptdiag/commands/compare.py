@@ -9,15 +9,17 @@ import click
 from gptdiag.api import FACTS, contexts_of, read_together
 from gptdiag.commands._shared import (
     facts_per_run,
+    figure_kind,
     format_option,
     judging_options,
     rendered,
     report_options,
     settings_of,
     told_failures,
+    write_bytes,
     write_output,
 )
-from gptdiag.comparison import compare_runs
+from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
 
 
@@ -33,6 +35,14 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
     metavar="LOSS",
     help="Compare time and tokens to reach this loss.",
 )
+@click.option("--plot", metavar="FILE", help="Also draw all losses: .png, .svg or .pdf.")
+@click.option(
+    "--x",
+    default="steps",
+    show_default=True,
+    metavar="AXIS",
+    help="Of --plot: steps, tokens, time.",
+)
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @facts_per_run
 @judging_options
@@ -44,6 +54,8 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
     Facts like --gpu are given once for all runs, or once for each in their order ("-" for none).
     """
     settings = settings_of(given)
+    if given["plot"]:
+        figure_kind(given["plot"])  # before the work
     runs = read_together((base, *others), given["format"])
     facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
     comparison = compare_runs(
@@ -51,6 +63,14 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
     )
     text = rendered(comparison, given["report"], given["output"])
     write_output(text, given["output"], given["force"])
+    if given["plot"]:
+        _plot(comparison, given["plot"], given["x"], given["force"])
     if told_failures(comparison, shared["verbose"]):
         return EXIT_DETECTOR_FAILED
     return EXIT_FINDINGS if comparison.reaches(settings.fail_on) else EXIT_OK
+
+
+def _plot(comparison: Comparison, path: str, x: str, force: bool) -> None:
+    from gptdiag.plots.draw import encode
+
+    write_bytes(encode(comparison.plot(x), figure_kind(path)), path, force)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from gptdiag.commands._shared import analysed, format_option, write_bytes
-from gptdiag.errors import EXIT_OK, InputError, UsageError
+from gptdiag.commands._shared import analysed, figure_kind, format_option, write_bytes
+from gptdiag.errors import EXIT_OK, InputError
 
 
 @click.command("plot", short_help="Draw a run: losses, times, MFU, learning rate.")
@@ -38,13 +37,9 @@ def command(logs: tuple[str, ...], output: str, figure: str, **given: Any) -> in
     and the steps that findings are about; in the timing figure evaluations and checkpoints stand
     apart from plain steps.
     """
-    from gptdiag.plots.draw import KINDS, draw, encode
+    from gptdiag.plots.draw import draw, encode
 
-    kind = Path(output).suffix.lower().lstrip(".")
-    if kind not in KINDS:
-        raise UsageError(
-            f"{output}: cannot tell the kind of figure", "end it in .png, .svg or .pdf"
-        )
+    kind = figure_kind(output)
     analysis, unreadable = analysed(logs, given)
     made = draw(analysis, figure, given["x"], dark=given["dark"], log_x=given["log_x"])
     write_bytes(encode(made, kind), output, given["force"])

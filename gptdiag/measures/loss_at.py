@@ -29,9 +29,9 @@ def loss_at(run: Run, series: str, step: float) -> Estimate | None:
     """Return a loss at a step between the first and the last point of its series, else None.
 
     A training loss is the level of the batches around the step. An evaluated loss is read off
-    where there is an evaluation. In between it is the level of the training batches plus the gap
-    that the evaluations on both sides have to it, else a curve through them; the error has a part
-    for each of sampling and interpolation.
+    where there is an evaluation. In between it is read along a curve through the evaluations on
+    both sides, or as the level of the training batches plus the gap those have to it, whichever is
+    surer; the error has a part for each of sampling and interpolation.
     """
     at, values = points_of(run, series)
     if not len(at) or not at[0] <= step <= at[-1]:
@@ -44,8 +44,9 @@ def loss_at(run: Run, series: str, step: float) -> Estimate | None:
     if at[right] == step:
         return Estimate(float(values[right]), sigma)
     ends = (right - 1, right)
-    over = _over_batches(run, at[[*ends]], values[[*ends]], step, sigma)
-    return over or _through(at[[*ends]], values[[*ends]], step, sigma)
+    near = at[[*ends]], values[[*ends]]
+    through, over = _through(*near, step, sigma), _over_batches(run, *near, step, sigma)
+    return through if over is None or through.se <= over.se else over
 
 
 def sampling_error(run: Run, series: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -36,15 +37,29 @@ def render(analysis: Analysis, static: bool = False) -> str:
     drawn = [data_of(analysis, index) for index in range(len(analysis.runs))]
     kinds = [{chart["kind"] for chart in data["charts"]} if data else set() for data in drawn]
     stills = [stills_of(analysis, index, shown, static) for index, shown in enumerate(kinds)]
+    return assemble("page.html.j2", page_view(analysis), drawn, static, charts=drawn, stills=stills)
+
+
+def assemble(
+    template: str,
+    view: Mapping[str, Any],
+    drawn: Sequence[Mapping[str, Any] | None],
+    static: bool,
+    **more: Any,
+) -> str:
+    """Return a page: a template with style, scripts and the policy that lets in nothing else.
+
+    Args:
+        view: what the template shows; its verdict and `drawn` make the nonce.
+        drawn: the data of charts.js, one block for each group of linked charts.
+    """
     style = _read("style.css")
     scripts = [] if static else [_script(name) for name in SCRIPTS]
-    view = page_view(analysis)
     nonce = _nonce(json.dumps(view["verdict"]) + json.dumps(drawn), *scripts)
-    return _environment().get_template("page.html.j2").render(
+    return _environment().get_template(template).render(
         **view,
+        **more,
         static=static,
-        charts=drawn,
-        stills=stills,
         blocks=[] if static else [_data_block(d) for d in drawn if d],
         style=Markup(style),
         scripts=[Markup(s) for s in scripts],
@@ -53,9 +68,9 @@ def render(analysis: Analysis, static: bool = False) -> str:
     )  # fmt: skip
 
 
-def framed(analysis: Analysis) -> str:
-    """Return the report without scripts in a frame, to stand inside another page."""
-    page = escape(render(analysis, static=True), quote=True)
+def framed(page: str) -> str:
+    """Return a page without scripts in a frame, to stand inside another page."""
+    page = escape(page, quote=True)
     return (
         f'<iframe title="gptdiag report" sandbox="" srcdoc="{page}" '
         'style="width:100%;height:640px;border:0"></iframe>'
@@ -118,7 +133,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _data_block(data: dict[str, Any]) -> Markup:
+def _data_block(data: Mapping[str, Any]) -> Markup:
     """Return JSON that cannot end its script element, whatever texts it holds."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":
