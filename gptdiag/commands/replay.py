@@ -34,7 +34,14 @@ from gptdiag.report.replayed import as_json, as_text, severity
     "cpu:float32, cuda:1:bfloat16:compile. The first of several is the reference; of one alone, "
     "cpu:float32 is.",
 )
-@click.option("--steps", type=click.IntRange(1), default=50, show_default=True, metavar="N")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Steps to run on each side.",
+)
 @click.option("--data-dir", default="", metavar="DIR", help="Folder of the data sets (data).")
 @click.option("--dataset", default="", metavar="NAME", help="Another data set.")
 @click.option(
@@ -45,7 +52,11 @@ from gptdiag.report.replayed import as_json, as_text, severity
 )
 @click.option("--logs", metavar="DIR", help="Keep each side's log in this folder.")
 @click.option(
-    "--report", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True
+    "--report",
+    type=click.Choice(["terminal", "json"]),
+    default="terminal",
+    show_default=True,
+    help="Kind of report.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Write the report to a file.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
