@@ -98,7 +98,7 @@ def test_detectors_read_only_runs_and_measures() -> None:
 def test_renderers_read_only_the_analysis() -> None:
     """And what it is made of: no source, format or detector, and no command line.
 
-    A comparison is made of measures of its pairs, an analysis is not.
+    Comparisons and replays are made of measures, an analysis is not.
     """
     allowed = {
         *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
@@ -106,7 +106,8 @@ def test_renderers_read_only_the_analysis() -> None:
     }
     of_pairs = {*allowed, "comparison", "pair", "measures", "stats"}
     for path in (PACKAGE / "report").rglob("*.py"):
-        may = of_pairs if "comparison" in str(path.relative_to(PACKAGE)) else allowed
+        own = str(path.relative_to(PACKAGE))
+        may = of_pairs if "comparison" in own or path.stem == "replayed" else allowed
         assert {part_of(m) for m in imported(path)} <= may, path
 
 
