@@ -28,7 +28,6 @@ LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz",
 # where a file holds only one.
 _OTHER_TOOLS = (
     (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
-    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
     (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
     (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
     (
