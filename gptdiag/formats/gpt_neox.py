@@ -48,8 +48,8 @@ FLAGS = {
 
 SAMPLES: dict[str, Record | str | None] = {
     " samples/sec: 102.400 | iteration      100/  143000 | elapsed time per iteration (ms): 10000.0"
-    " | learning rate: 1.200E-04 | approx flops per GPU: 101.5TFLOPS | lm_loss: 7.010000E+00 | loss "
-    "scale: 4096.0 | number of skipped iterations:   1 | number of nan iterations:   0 |": Record(
+    " | learning rate: 1.200E-04 | approx flops per GPU: 101.5TFLOPS | lm_loss: 7.010000E+00 | "
+    "loss scale: 4096.0 | number of skipped iterations: 1 | number of nan iterations: 0 |": Record(
         "step",
         1,
         100,
