@@ -40,7 +40,6 @@ _OTHER_TOOLS = (
     (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
     (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
     (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
-    (r":::MLLOG \{", "MLPerf logging", 2),
     (r"train_inner|num_updates=", "fairseq", 2),
     (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
     (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),

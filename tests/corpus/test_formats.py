@@ -19,6 +19,7 @@ NAMES: dict[str, set[str]] = {
     "build_nanogpt": {"build_nanogpt"},
     "megatron": {"megatron"},
     "torchtitan": {"torchtitan"},
+    "mlperf_mllog": {"mlperf_mllog"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
