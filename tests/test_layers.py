@@ -91,6 +91,16 @@ def test_detectors_read_only_runs_and_measures() -> None:
         assert {part_of(m) for m in imported(path)} <= allowed, path
 
 
+def test_renderers_read_only_the_analysis() -> None:
+    """And what it is made of: no source, format, measure or detector, and no command line."""
+    allowed = {
+        *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
+        *("run", "summary", "wording"),
+    }
+    for path in (PACKAGE / "report").rglob("*.py"):
+        assert {part_of(m) for m in imported(path)} <= allowed, path
+
+
 def test_schema_and_runlog_use_the_standard_library_only() -> None:
     import sys
 
