@@ -28,7 +28,6 @@ LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz",
 # where a file holds only one.
 _OTHER_TOOLS = (
     (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
-    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
     (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
     (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
     (
@@ -41,8 +40,6 @@ _OTHER_TOOLS = (
     (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
     (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
     (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
-    (r":::MLLOG \{", "MLPerf logging", 2),
-    (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
     (r"train_inner|num_updates=", "fairseq", 2),
     (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
     (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),

@@ -104,7 +104,7 @@ def test_renderers_read_only_the_analysis() -> None:
         *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
         *("run", "summary", "wording"),
     }
-    of_pairs = {*allowed, "comparison", "pair", "measures", "stats"}
+    of_pairs = {*allowed, "comparison", "experiments", "measures", "pair", "stats"}
     for path in (PACKAGE / "report").rglob("*.py"):
         own = str(path.relative_to(PACKAGE))
         may = of_pairs if "comparison" in own or path.stem == "replayed" else allowed
