@@ -29,13 +29,6 @@ LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz",
 _OTHER_TOOLS = (
     (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
     (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
-    (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
-    (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
-    (
-        r"^ *\"(?:eval_steps|best_model_checkpoint|is_hyper_param_search)\":",
-        "Hugging Face Trainer (trainer_state.json)",
-        1,
-    ),
     (r"^s:\d+ (?:trl|tel):", "llm.c (main.log)", 2),
     (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c", 2),
     (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
