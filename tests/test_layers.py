@@ -15,7 +15,7 @@ PACKAGE = ROOT / "gptdiag"
 LAYERS = [
     {"errors", "schema", "__init__"},
     {"record", "runlog"},
-    {"run", "configfile", "devices"},
+    {"run", "configfile", "devices", "trainer_files"},
     {"finding", "stats"},
     {"wording", "source"},
     {"registry"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"analysis"},
     {"plots"},
     {"report"},
+    {"explain"},
     {"api", "commands", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

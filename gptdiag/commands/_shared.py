@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.commands import _facts
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.reader import claimed, read_all, read_folder
@@ -19,33 +20,13 @@ from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
-
+fact_options = _facts.fact_options
 run_option = click.option(
     "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
 )
-
 format_option = click.option(
     "--format", metavar="NAME", help="Format of the logs; recognised if not given."
 )
-
-
-def fact_options(command: F) -> F:
-    """Add the options by which the user gives what a log does not hold."""
-    for option in (
-        click.option(
-            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
-        ),
-        click.option(
-            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
-        ),
-        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
-        click.option(
-            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def analysed(

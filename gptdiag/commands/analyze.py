@@ -20,6 +20,7 @@ from gptdiag.commands._shared import (
     write_bytes,
     write_output,
 )
+from gptdiag.commands._terminal import shows_unicode
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError, OutputError
 from gptdiag.settings import make_settings
 
@@ -99,13 +100,7 @@ def _render(analysis: Analysis, report: str, output: str | None) -> str:
     to_terminal = output is None and sys.stdout.isatty()
     colour = to_terminal and not os.environ.get("NO_COLOR")
     width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
-    return render(analysis, report, width, colour, unicode=output is not None or _shows_braille())
-
-
-def _shows_braille() -> bool:
-    """Return whether standard output takes more than its code page."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return encoding.lower().replace("-", "").startswith("utf")
+    return render(analysis, report, width, colour, unicode=output is not None or shows_unicode())
 
 
 def _plot(analysis: Analysis, folder: str, force: bool) -> None:
