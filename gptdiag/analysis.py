@@ -127,7 +127,7 @@ def _look(run: Run, detector: Detector, settings: Settings) -> Outcome:
     code, name = detector.code, detector.name
     missing = [need for need in detector.needs if not any(_has(run, n) for n in need.split("|"))]
     if missing:
-        named = [" or ".join(NEEDS.get(n, n) for n in m.split("|")) for m in missing]
+        named = [" or ".join(dict.fromkeys(NEEDS.get(n, n) for n in m.split("|"))) for m in missing]
         what = " and ".join(dict.fromkeys(named))
         return Outcome(code, name, "skipped", why=f"the log has no {what}")
     try:

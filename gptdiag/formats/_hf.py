@@ -31,7 +31,6 @@ _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next
 FLAGS = {
     "learning_rate": "--learning_rate",
     "max_iters": "--max_steps",
-    "lr_decay_iters": "--max_steps",
     "batch_size": "--per_device_train_batch_size",
     "gradient_accumulation_steps": "--gradient_accumulation_steps",
     "weight_decay": "--weight_decay",
@@ -103,6 +102,9 @@ def records_of(
     for k in sorted(late):
         yield Record("system", entries[k].line, None, {"val_loss_after_training": entries[k].loss})
     curve = [k for k, entry in enumerate(entries) if entry.kind != "end" and k not in late]
+    vanished = {entries[k].line for k in _vanished(entries)}
+    if vanished:
+        yield Record("system", min(vanished), None, {"nan_printed_as": "0.0"})
     trained = [steps[k] for k in curve if entries[k].kind == "step"]
     if trained and (not certain or max(np.diff([0, *trained])) > 1):
         yield Record("system", entries[curve[0]].line, None, {"loss_over": "interval"})

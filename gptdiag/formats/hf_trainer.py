@@ -39,7 +39,7 @@ import numpy as np
 
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, is_entry, records_of, rows_of
-from gptdiag.formats._hf_steps import BARS, COUNTED, Bar, Known, steps_of
+from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, steps_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
 __all__ = ["FLAGS", "NAME", "SAMPLES", "TITLE", "parse", "sniff"]
@@ -129,7 +129,7 @@ class _Console:
     def __init__(self) -> None:
         self.known = Known()
         self.facts: dict[str, Value] = {}  # of the banner
-        self.in_training = False  # the banner is the training's, not an evaluation's
+        self.in_training = True  # the banner is not one of an evaluation
         self.entries: list[Entry] = []
         self.earlier: list[tuple[float, int]] = []  # epochs and steps of the process before
         self.begun = False  # a process began after the last entry
@@ -245,11 +245,14 @@ class _Console:
         offset = self._offset(entries) if source == COUNTED else 0
         step = [s + offset for s in step]
         self.earlier = [(entry.epoch, s) for entry, s in zip(entries, step, strict=True)]
-        yield Record("system", entries[0].line, None, {"step_source": source})
+        facts: dict[str, Value] = {"step_source": source}
+        if source in (COUNTED, PARTS):
+            facts["step_unit"] = "entry"
+        yield Record("system", entries[0].line, None, facts)
         if source == BARS:
             bar = max(known.bars, key=lambda b: b.total)
             yield Record("config", bar.line, None, {"max_iters": bar.total})
-        yield from records_of(entries, step, certain=source != COUNTED)
+        yield from records_of(entries, step, certain=source not in (COUNTED, PARTS))
         twice = [Entry(no, entries[k].raw) for no, k in again]
         yield from rows_of(twice, [step[k] for _, k in again])
 
