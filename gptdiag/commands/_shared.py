@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
-from gptdiag.commands import _facts
+from gptdiag.commands import _facts, _map
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.reader import claimed, read_all, read_folder
@@ -21,6 +21,7 @@ from gptdiag.run import Run
 from gptdiag.settings import Settings
 
 fact_options = _facts.fact_options
+map_option = _map.map_option
 run_option = click.option(
     "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
 )
@@ -36,7 +37,7 @@ def analysed(
     facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
     context = Context(**facts)
     context.check()
-    runs, unreadable = read_sources(logs, given["format"])
+    runs, unreadable = read_sources(logs, given["format"], given.get("columns"))
     if given.get("run") is not None:
         runs = [only_run(runs, given["run"])]
     return analyse_runs(runs, context=context, settings=settings), unreadable
@@ -56,7 +57,9 @@ def complain(message: str) -> None:
     click.echo(f"gptdiag: {safe(message)}", err=True)
 
 
-def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run], int]:
+def read_sources(
+    sources: tuple[str, ...], format: str | None, columns: Mapping[str, str] | None = None
+) -> tuple[list[Run], int]:
     """Return the runs of all sources, and how many named sources could not be read.
 
     What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
@@ -68,13 +71,13 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     errors: list[InputError] = []
     for source in sources:
         if source != "-" and os.path.isdir(source) and not claimed(source, format):
-            found, passed = read_folder(source, format)
+            found, passed = read_folder(source, format, columns)
             runs += found
             if passed:
                 complain(f"{source}: {passed} of its files are no logs gptdiag can read")
             continue
         try:
-            runs += read_all(source, format)
+            runs += read_all(source, format, columns)
         except InputError as error:
             errors.append(error)
     if not runs:

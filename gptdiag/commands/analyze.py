@@ -15,6 +15,7 @@ from gptdiag.commands._shared import (
     analysed,
     fact_options,
     format_option,
+    map_option,
     run_option,
     told_failures,
     write_bytes,
@@ -28,6 +29,7 @@ from gptdiag.settings import make_settings
 @click.command("analyze", short_help="Say how a training run is.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @format_option
+@map_option
 @run_option
 @click.option(
     "--report",

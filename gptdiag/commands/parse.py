@@ -9,6 +9,7 @@ import click
 
 from gptdiag.commands._shared import (
     format_option,
+    map_option,
     only_run,
     read_sources,
     run_option,
@@ -25,6 +26,7 @@ from gptdiag.run import Run
 @click.command("parse", short_help="Show what was understood, or convert.")
 @click.argument("log", metavar="LOG")
 @format_option
+@map_option
 @click.option(
     "--to",
     "target",
@@ -37,17 +39,24 @@ from gptdiag.run import Run
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    log: str, format: str | None, target: str, run: int | None, output: str | None, force: bool
+    log: str,
+    *,
+    format: str | None,
+    columns: dict[str, str],
+    target: str,
+    run: int | None,
+    output: str | None,
+    force: bool,
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
         if output:
-            _write("\n".join(_explained(log, format)).encode() + b"\n", output, force)
+            _write("\n".join(_explained(log, format, columns)).encode() + b"\n", output, force)
             return
-        for line in _explained(log, format):
+        for line in _explained(log, format, columns):
             click.echo(line)
         return
-    chosen = only_run(read_sources((log,), format)[0], run)
+    chosen = only_run(read_sources((log,), format, columns)[0], run)
     if target == "jsonl":
         data = to_jsonl(chosen).encode()
     elif target == "csv":
@@ -59,9 +68,9 @@ def command(
     _write(data, output, force)
 
 
-def _explained(log: str, format: str | None) -> Iterator[str]:
+def _explained(log: str, format: str | None, columns: dict[str, str]) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
-    text, chosen, found = understood(log, format)
+    text, chosen, found = understood(log, format, columns)
     items = list(found)
     runs = build_runs(text, chosen, items)
     shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]

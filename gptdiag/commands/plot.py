@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gptdiag.commands._shared import analysed, format_option, run_option, write_bytes
+from gptdiag.commands._shared import analysed, format_option, map_option, run_option, write_bytes
 from gptdiag.errors import EXIT_OK, InputError, UsageError
 
 
@@ -28,6 +28,7 @@ from gptdiag.errors import EXIT_OK, InputError, UsageError
 @click.option("--log-x", is_flag=True, help="Logarithmic x axis, to see the first descent.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @format_option
+@map_option
 @run_option
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")

@@ -11,6 +11,7 @@ from gptdiag.commands._shared import (
     analysed,
     fact_options,
     format_option,
+    map_option,
     run_option,
     told_failures,
     write_output,
@@ -25,6 +26,7 @@ from gptdiag.settings import make_settings
 @click.option("--static", is_flag=True, help="Without JavaScript: the charts are pictures.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @format_option
+@map_option
 @run_option
 @fact_options
 @click.option("--preview", is_flag=True, help="Also run detectors that are still in preview.")

@@ -18,6 +18,7 @@ NAMES: dict[str, set[str]] = {
     "nanogpt": {"nanogpt", "build_nanogpt", "key_value"},
     "build_nanogpt": {"build_nanogpt"},
     "hf_trainer": {"hf_trainer", "hf_trainer_state"},
+    "generic_kv": {"csv", "key_value", "build_nanogpt"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
