@@ -49,12 +49,9 @@ _OTHER_TOOLS = (
     (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
     (r":::MLLOG \{", "MLPerf logging", 2),
     (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
-    (r"train_inner|num_updates=", "fairseq", 2),
     (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
-    (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
-    (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed", 2),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
 _SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code

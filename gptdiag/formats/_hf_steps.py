@@ -61,7 +61,7 @@ def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
     if all(step is not None for step in given):
         return Steps(_rising([step or 0 for step in given], entries), "the entries")
     epoch = np.array([entry.epoch for entry in entries])
-    if not np.isfinite(epoch).all():
+    if not (np.isfinite(epoch).all() and epoch.min() >= 0 and epoch.max() > 0):
         return _counted(entries, epoch)
     tick = quantum(entries, epoch)
     per_epoch, source = known.per_epoch, "steps and examples printed at the beginning"
@@ -73,7 +73,7 @@ def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
             known.unit = unit
             source = EPOCH if _logs_first(entries, epoch, unit) else PARTS
             return Steps(_rising(np.rint(epoch / unit).astype(int).tolist(), entries), source)
-    if per_epoch is None:
+    if per_epoch is None or epoch.max() * per_epoch > MOST_STEPS:
         return _counted(entries, epoch)
     return Steps(_rising(_scaled(entries, epoch, per_epoch, tick), entries), source)
 
@@ -143,7 +143,7 @@ def _unit(epoch: Floats, before: float | None) -> float | None:
     if before is not None and np.all(np.abs(epoch / before - np.rint(epoch / before)) < 0.01):
         return before
     unit = reduce(_common_part, gaps.tolist())
-    if np.median(gaps) > FINEST * unit:
+    if np.median(gaps) > FINEST * unit or epoch.max() > MOST_STEPS * unit:
         return None
     return float(epoch.max() / np.rint(epoch.max() / unit))  # free of the rounding of differences
 
