@@ -40,13 +40,11 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
     (r"^s:\d+ (?:trl|tel):", "llm.c (main.log)", 2),
     (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c", 2),
     (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
     (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
     (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
-    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )
@@ -86,8 +84,10 @@ def understood(
     """
     special = claimed(path, format) if path != "-" and not columns else None
     if special is not None and special.load is not None:
-        text, items = special.load(Path(path))
-        return text, special, items
+        found = special.load(Path(path))
+        if isinstance(found, Path):
+            return _parsed(read_text(str(found)), format, columns)
+        return found.text, special, found.items
     return _parsed(read_text(path), format, columns)
 
 
@@ -129,7 +129,7 @@ def find_logs(folder: str) -> list[str]:
     """
     found: list[str] = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or (entry.is_symlink() and entry.is_dir()):
             continue
         is_log = entry.is_file() and entry.name.lower().endswith(LOG_ENDINGS)
         if is_log or claimed(entry.path):
@@ -187,6 +187,9 @@ def _parsed(
 def _runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple[Run, ...]:
     runs = build_runs(text, format, items)
     if not any(len(run.steps) or len(run.evals) for run in runs):
+        why = next((p.why for run in runs for p in run.problems if p.line == 1), "")
+        if why:
+            raise FormatError(f"{text.name}: {why}", f"read as {format.title}")
         raise FormatError(
             f"{text.name}: read as {format.title}, but no training step or evaluation is in it",
             "is the log complete, or was another --format meant?",

@@ -56,7 +56,7 @@ class Format:
 
     Text is recognised by `sniff` and read by `parse`. A source that is no text of lines (a binary
     file, a folder of many files) is recognised by `claims`, from its path and its first bytes
-    (none for a folder), and read by `load`.
+    (none for a folder), and read by `load`, which may also name a text file to read instead.
 
     If a format `takes_columns`, its `sniff` and `parse` take the user's {ours: column} as well.
     """
@@ -70,7 +70,7 @@ class Format:
     flags: Mapping[str, str]  # canonical setting -> the user's flag
     defaults: Mapping[str, Value]  # what the trainer assumes for a setting nobody named
     claims: Callable[[Path, bytes], bool] = _never
-    load: Callable[[Path], Loaded] | None = None
+    load: Callable[[Path], Loaded | Path] | None = None
     takes_columns: bool = False
 
     def with_columns(self, columns: Mapping[str, str]) -> Format:

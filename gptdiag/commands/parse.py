@@ -89,12 +89,11 @@ def _explained(log: str, format: str | None, columns: dict[str, str]) -> Iterato
     for no, line in enumerate(text.lines, 1):
         for said in by_line.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
-    read, ignored, problems = (
-        sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
-    )
+    bad = {problem.line for run in runs for problem in run.problems}
+    read = len({item.line for item in shown} - bad)
     yield (
-        f"{chosen.name}: {len(text.lines)} lines = {read} read + {ignored} ignored + "
-        f"{problems} problems"
+        f"{chosen.name}: {len(text.lines)} lines = {read} read + "
+        f"{len(text.lines) - read - len(bad)} ignored + {len(bad)} problems"
     )
 
 
