@@ -86,7 +86,7 @@ def understood(
     if special is not None and special.load is not None:
         found = special.load(Path(path))
         if isinstance(found, Path):
-            return _parsed(read_text(str(found)), format, columns)
+            return _parsed(read_text(str(found)), None, columns)
         return found.text, special, found.items
     return _parsed(read_text(path), format, columns)
 

@@ -48,9 +48,7 @@ SAMPLES: dict[str, Record | str | None] = {
     '{"log_history": [{"epoch": 1.0, "eval_loss": 2.25, "eval_runtime": 1.5, "step": 40}': Record(
         "eval", 1, 40, {"val_loss": 2.25, "eval_ms": 1500.0}
     ),
-    '{"max_steps": 900, "logging_steps": 10, "log_history": []}': Record(
-        "config", 1, None, {"max_iters": 900, "log_interval": 10}
-    ),
+    '{"max_steps": 900, "log_history": []}': Record("config", 1, None, {"max_iters": 900}),
     '{"log_history": [{"epoch": 0.2, "lo': "the entry is cut off or damaged",
     '  "is_local_process_zero": true,': None,
 }

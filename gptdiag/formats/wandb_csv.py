@@ -71,7 +71,8 @@ def _kind(text: str) -> str:
     words = {name.lower() for name in header}
     if "_step" in words and words & set(CLOCKS):
         return "history"
-    if all(map(_METRIC.match, header[1:])):
+    # A line of Python's logging has a comma and dashes too, but its first part is a clock time.
+    if ":" not in header[0] and all(map(_METRIC.match, header[1:])):
         return "chart"
     if {"name", "state", "created"} <= words:
         return "runs"
