@@ -203,21 +203,21 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     Runs that share their lines (`NextRun`) each count all of them.
     """
     builders = [RunBuilder(format)]
-    names = [""]
+    marks = [NextRun("")]
     for item in items:
         if isinstance(item, NextRun):
             builders.append(RunBuilder(format))
-            names.append(item.name)
+            marks.append(item)
         else:
             builders[-1].add(item)
     if len(builders) > 1 and builders[0].is_empty():
-        del builders[0], names[0]
+        del builders[0], marks[0]
     runs: list[Run] = []
-    for name, builder in zip(names, builders, strict=True):
+    for mark, builder in zip(marks, builders, strict=True):
         for no in text.cut_lines:
             why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
             builder.add(problem(Line(no, text.lines[no - 1]), why))
-        runs += (_named(run, name) for run in builder.build(text))
+        runs += (_named(run, mark) for run in builder.build(text))
     if len(builders) == 1:
         return tuple(runs)
     return tuple(
@@ -226,8 +226,11 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     )
 
 
-def _named(run: Run, name: str) -> Run:
-    return replace(run, part=replace(run.part, name=name)) if name else run
+def _named(run: Run, mark: NextRun) -> Run:
+    if not mark.name:
+        return run
+    text = run.text if mark.lines is None else replace(run.text, lines=mark.lines)
+    return replace(run, text=text, part=replace(run.part, name=mark.name))
 
 
 def numbered(text: SourceText) -> Iterator[Line]:

@@ -181,7 +181,7 @@ def _runs_table(analysis: Analysis) -> str:
         best, last = (f"{v:.4f}" if v is not None else "-" for v in (at.best_val, at.last_val))
         lines = f"{run.part.first_line} to {run.part.last_line}"
         steps = f"{summary.first_step or 0} to {summary.last_step or 0}"
-        source = escaped(run.source)
+        source = escaped(run.part.name or run.source)
         rows.append(f"| {index + 1} | {lines} | {steps} | {best} | {last} | {source} |")
     more = len(pairs) - MOST_ROWS
     return "\n".join(rows) + (f"\n\nand {more} more runs" if more > 0 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from gptdiag.formats._events import write_events
 from gptdiag.formats._pivot import Points
 from gptdiag.formats._tfrecord import framed
+from gptdiag.formats._wandb_log import log_file
 from gptdiag.formats._wire import write_field
 
 LOGS = Path(__file__).parent / "logs"
@@ -100,6 +101,80 @@ def tensorboard() -> None:
     write(folder / "keras" / "validation" / "events.out.tfevents.1700000030.x.1.v2", held_out)
 
 
+def chart() -> str:
+    """Return a chart of two runs saved as CSV; of the second, points stand for several steps."""
+    draw = random.Random(3)
+    names = ['"small - train/loss"', '"wide - 2 layers - train/loss"']
+    header = [f'{name[:-1]}{bound}"' for name in names for bound in ("", "__MIN", "__MAX")]
+    lines = [",".join(['"Step"', *header])]
+    for step in range(0, 800, 10):
+        row = [str(step)]
+        loss = loss_at(step, draw)
+        row += [repr(loss)] * 3 if step < 600 else ["", "", ""]
+        late = loss + 0.4 if step < 700 else math.nan
+        there = step % 20 == 0
+        row += [str(late), str(late - 0.03), str(late + 0.05)] if there else ["", "", ""]
+        lines.append(",".join(f'"{cell}"' for cell in row))
+    return "\n".join(lines).replace('"nan"', '"NaN"') + "\n"
+
+
+def wandb_history() -> list[dict[str, float]]:
+    """Return what Hugging Face's callback logs: training, evaluation, and a summary at the end."""
+    draw = random.Random(5)
+    rows: list[dict[str, float]] = []
+    for step in range(10, 501, 10):
+        clock = step * 0.2 + 9 * ((step - 1) // 100)
+        row = {"train/loss": loss_at(step, draw), "train/grad_norm": abs(draw.gauss(0.6, 0.05)),
+               "train/learning_rate": 5e-4 * (1 - step / 500)}  # fmt: skip
+        x = {"train/epoch": step / 250, "train/global_step": step}
+        rows.append({**row, **x, "_runtime": clock})
+        if step % 100 == 0:
+            evaluated = {"eval/loss": row["train/loss"] + 0.1, "eval/runtime": 8.9}
+            rows.append({**evaluated, **x, "_runtime": clock + 9})
+    rows.append({"train_loss": 3.1, "train_runtime": 150.0, **x, "_runtime": 160.0})
+    return [
+        {**row, "_timestamp": BEGIN + row["_runtime"], "_step": k} for k, row in enumerate(rows)
+    ]
+
+
+def history_csv(rows: list[dict[str, float]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [",".join(["", *names])]
+    for k, row in enumerate(rows):
+        cells = (repr(row[name]) if name in row else "" for name in names)
+        lines.append(",".join([str(k), *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def wandb_file(rows: list[dict[str, float]]) -> bytes:
+    """Return a .wandb file: configuration, history, one line of output and the exit code."""
+
+    def items(values: Mapping[str, object], key: int) -> bytes:
+        pairs = ((name.encode(), json.dumps(value).encode()) for name, value in values.items())
+        return b"".join(
+            write_field(1, write_field(key, name) + write_field(16, value)) for name, value in pairs
+        )
+
+    config = {"learning_rate": 5e-4, "max_steps": 500, "per_device_train_batch_size": 8,
+              "max_grad_norm": 1.0, "_wandb": {}}  # fmt: skip
+    records = [write_field(1, 1) + write_field(17, write_field(4, items(config, 1)))]
+    records += [write_field(2, items(row, 2)) for row in rows]
+    records.append(write_field(13, write_field(3, b"done on NVIDIA A100-SXM4-80GB\n")))
+    records.append(write_field(18, write_field(1, 0)))
+    return log_file(records)
+
+
+def wandb() -> None:
+    write(LOGS / "wandb_csv" / "chart.csv", chart().encode())
+    rows = wandb_history()
+    write(LOGS / "wandb_csv" / "history.csv", history_csv(rows).encode())
+    folder = LOGS / "wandb_run"
+    write(folder / "run-made.wandb", wandb_file(rows))
+    few = [{"iter": 20 * k, "train/loss": 3.0, "val/loss": 3.1, "lr": 1e-3, "mfu": 20.0,
+            "_step": k, "_runtime": 60.0 * k} for k in range(40)]  # fmt: skip
+    write(folder / "run-20240101_000000-nanogpt" / "run-nanogpt.wandb", wandb_file(few))
+
+
 def write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -107,3 +182,4 @@ def write(path: Path, data: bytes) -> None:
 
 if __name__ == "__main__":
     tensorboard()
+    wandb()
