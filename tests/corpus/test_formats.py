@@ -17,6 +17,7 @@ from tests.corpus_files import CORPUS, labels
 NAMES: dict[str, set[str]] = {
     "nanogpt": {"nanogpt", "build_nanogpt", "key_value"},
     "build_nanogpt": {"build_nanogpt"},
+    "modded_nanogpt": {"modded_nanogpt"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
