@@ -14,6 +14,8 @@ from gptdiag.settings import make_settings
 
 __all__ = ["analyze", "read", "read_all", "render"]
 
+REPORTS = ("terminal", "markdown", "html", "json", "sarif")
+
 Source = str | os.PathLike[str]
 
 
@@ -88,7 +90,7 @@ def render(
     unicode: bool = True,
     static: bool = False,
 ) -> str:
-    """Return an analysis as text: "terminal", "markdown", "html" or "json".
+    """Return an analysis as text: one of REPORTS.
 
     The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
     it draws its charts in ASCII. The page is without any JavaScript if `static`.
@@ -112,5 +114,8 @@ def render(
         from gptdiag.report import html
 
         return html.render(analysis, static)
-    known = ("terminal", "markdown", "html", "json")
-    raise UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")
+    if report == "sarif":
+        from gptdiag.report import sarif
+
+        return sarif.render(analysis)
+    raise UsageError(f"there is no report {report!r}.{did_you_mean(report, REPORTS)}")

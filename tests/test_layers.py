@@ -15,7 +15,7 @@ PACKAGE = ROOT / "gptdiag"
 LAYERS = [
     {"errors", "schema", "__init__"},
     {"record", "runlog"},
-    {"run", "configfile", "devices"},
+    {"run", "configfile", "devices", "trainer_files"},
     {"finding", "stats"},
     {"wording", "source"},
     {"registry"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"analysis"},
     {"plots"},
     {"report"},
+    {"explain"},
     {"api", "commands", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -87,6 +88,16 @@ def test_detectors_read_only_runs_and_measures() -> None:
         "wording",
     }
     for path in (PACKAGE / "detectors").glob("*.py"):
+        assert {part_of(m) for m in imported(path)} <= allowed, path
+
+
+def test_renderers_read_only_the_analysis() -> None:
+    """And what it is made of: no source, format, measure or detector, and no command line."""
+    allowed = {
+        *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
+        *("run", "summary", "wording"),
+    }
+    for path in (PACKAGE / "report").rglob("*.py"):
         assert {part_of(m) for m in imported(path)} <= allowed, path
 
 

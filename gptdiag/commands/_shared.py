@@ -4,60 +4,44 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.commands import _facts
+from gptdiag.commands._progress import Tell
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
+from gptdiag.wording import plural
 
-F = TypeVar("F", bound=Callable[..., Any])
-
+fact_options = _facts.fact_options
 run_option = click.option(
     "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
 )
-
 format_option = click.option(
     "--format", metavar="NAME", help="Format of the logs; recognised if not given."
 )
 
 
-def fact_options(command: F) -> F:
-    """Add the options by which the user gives what a log does not hold."""
-    for option in (
-        click.option(
-            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
-        ),
-        click.option(
-            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
-        ),
-        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
-        click.option(
-            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def analysed(
-    logs: tuple[str, ...], given: Mapping[str, Any], settings: Settings | None = None
+    logs: tuple[str, ...], given: Mapping[str, Any], tell: Tell, settings: Settings | None = None
 ) -> tuple[Analysis, int]:
     """Return the analysis of all logs with the user's facts, and how many could not be read."""
     facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
     context = Context(**facts)
     context.check()
-    runs, unreadable = read_sources(logs, given["format"])
+    runs, unreadable = read_sources(logs, given["format"], tell)
     if given.get("run") is not None:
         runs = [only_run(runs, given["run"])]
+    tell(f"analysing {plural(len(runs), 'run')}")
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
@@ -75,7 +59,7 @@ def complain(message: str) -> None:
     click.echo(f"gptdiag: {safe(message)}", err=True)
 
 
-def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run], int]:
+def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tuple[list[Run], int]:
     """Return the runs of all sources, and how many named sources could not be read.
 
     What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
@@ -86,6 +70,8 @@ def read_sources(sources: tuple[str, ...], format: str | None) -> tuple[list[Run
     runs: list[Run] = []
     errors: list[InputError] = []
     for source in sources:
+        if source != "-":  # what comes from there may be typed on the same screen
+            tell(f"reading {os.path.basename(os.path.abspath(source))}")
         if source != "-" and os.path.isdir(source) and not claimed(source, format):
             found, passed = read_folder(source, format)
             runs += found

@@ -10,7 +10,9 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis
-from gptdiag.api import render
+from gptdiag.api import REPORTS, render
+from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     analysed,
     fact_options,
@@ -20,6 +22,7 @@ from gptdiag.commands._shared import (
     write_bytes,
     write_output,
 )
+from gptdiag.commands._terminal import shows_unicode
 from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputError, OutputError
 from gptdiag.settings import make_settings
 
@@ -30,7 +33,7 @@ from gptdiag.settings import make_settings
 @run_option
 @click.option(
     "--report",
-    type=click.Choice(["terminal", "markdown", "html", "json"]),
+    type=click.Choice(REPORTS),
     default="terminal",
     show_default=True,
     help="Kind of report.",
@@ -82,10 +85,11 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
         preview=given["preview"],
         fail_on=given["fail_on"],
     )
-    analysis, unreadable = analysed(logs, given, settings)
-    write_output(
-        _render(analysis, given["report"], given["output"]), given["output"], given["force"]
-    )
+    with progress() as tell:
+        analysis, unreadable = analysed(logs, given, tell, settings)
+        tell("writing the report")
+        report = _render(analysis, given["report"], given["output"])
+    write_output(report, given["output"], given["force"])
     if given["plots"]:
         _plot(analysis, given["plots"], given["force"])
     if told_failures(analysis, shared["verbose"]):
@@ -98,23 +102,23 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
 def _render(analysis: Analysis, report: str, output: str | None) -> str:
     to_terminal = output is None and sys.stdout.isatty()
     colour = to_terminal and not os.environ.get("NO_COLOR")
+    if report == "html":
+        load_matplotlib()
     width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
-    return render(analysis, report, width, colour, unicode=output is not None or _shows_braille())
-
-
-def _shows_braille() -> bool:
-    """Return whether standard output takes more than its code page."""
-    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    return encoding.lower().replace("-", "").startswith("utf")
+    return render(analysis, report, width, colour, unicode=output is not None or shows_unicode())
 
 
 def _plot(analysis: Analysis, folder: str, force: bool) -> None:
     """Write every figure into a folder, which is made if it is not there."""
+    load_matplotlib()
     from gptdiag.plots.draw import encode, every_figure
 
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    for name, figure in every_figure(analysis):
-        write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)
+    with progress() as tell:
+        tell("drawing")
+        for name, figure in every_figure(analysis):
+            tell(f"drawing {name}")
+            write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)

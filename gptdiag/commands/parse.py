@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from itertools import chain
 
 import click
 
+from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     format_option,
     only_run,
@@ -41,22 +44,28 @@ def command(
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
-        if output:
-            _write("\n".join(_explained(log, format)).encode() + b"\n", output, force)
-            return
-        for line in _explained(log, format):
-            click.echo(line)
+        _show(log, format, output, force)
         return
-    chosen = only_run(read_sources((log,), format)[0], run)
-    if target == "jsonl":
-        data = to_jsonl(chosen).encode()
-    elif target == "csv":
-        data = to_csv(chosen).encode()
-    else:
-        data = _parquet(chosen)
-        if output is None:
-            raise UsageError("Parquet is binary; say where to with -o FILE")
+    if target == "parquet" and output is None:
+        raise UsageError("Parquet is binary; say where to with -o FILE")
+    with progress() as tell:
+        chosen = only_run(read_sources((log,), format, tell)[0], run)
+        tell("converting")
+        data = _converted(chosen, target)
     _write(data, output, force)
+
+
+def _show(log: str, format: str | None, output: str | None, force: bool) -> None:
+    lines = _explained(log, format)
+    with progress() as tell:
+        if log != "-":
+            tell(f"reading {os.path.basename(log)}")
+        first = next(lines)  # by then all is read
+    if output:
+        _write("\n".join([first, *lines]).encode() + b"\n", output, force)
+        return
+    for line in chain([first], lines):
+        click.echo(line)
 
 
 def _explained(log: str, format: str | None) -> Iterator[str]:
@@ -88,6 +97,12 @@ def _described(item: Record | Problem) -> str:
     step = "" if item.step is None else str(item.step)
     values = "  ".join(f"{name}={value}" for name, value in item.values.items())
     return f"{item.kind:<8} {step:>8}  {values}"
+
+
+def _converted(run: Run, target: str) -> bytes:
+    if target == "parquet":
+        return _parquet(run)
+    return (to_jsonl(run) if target == "jsonl" else to_csv(run)).encode()
 
 
 def _parquet(run: Run) -> bytes:

@@ -25,7 +25,7 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> 
     """Return pictures of a run as data addresses, by kind of chart; drawn by matplotlib.
 
     A picture can neither run scripts nor load anything, whatever it says. An interactive page gets
-    that of the loss only: each takes half a second, and the other charts print as they are.
+    that of the loss only: each takes a third of a second, and the other charts print as they are.
     """
     from gptdiag.plots.draw import draw
 

@@ -23,6 +23,7 @@
 
   // --- text of a tooltip ---------------------------------------------------------------------
 
+  const grouped = new Intl.NumberFormat("en"); // toLocaleString makes a new one each time
   const value = (v, unit) =>
     `${Math.abs(v) >= 1e-2 ? +v.toPrecision(5) : v.toExponential(3)} ${unit}`;
 
@@ -38,7 +39,7 @@
 
   // Every chart's tooltip tells all values of that step; one logged at another step says which.
   function tooltip(run, step) {
-    const rows = [["step", Math.round(step).toLocaleString("en")]];
+    const rows = [["step", grouped.format(Math.round(step))]];
     const { axis } = run.data;
     for (const kind of ["tokens", "time"]) {
       if (!axis[kind]) continue;
@@ -48,7 +49,7 @@
     for (const s of run.told) {
       const at = nearest(s.steps, step);
       if (Math.abs(s.steps[at] - step) > s.reach) continue;
-      const there = s.steps[at] === step ? "" : ` (at step ${s.steps[at].toLocaleString("en")})`;
+      const there = s.steps[at] === step ? "" : ` (at step ${grouped.format(s.steps[at])})`;
       rows.push([s.name, value(s.y[at], s.unit) + there]);
     }
     return rows;
