@@ -218,6 +218,9 @@ def recognise(text: SourceText) -> Format:
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
         scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+    if max(scores.values()) < FLOOR:  # a long script above the log, a long report below it
+        middle = _middle(text.lines)
+        scores = {f.name: f.sniff(middle, []) for f in formats().values()}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
@@ -231,6 +234,12 @@ def recognise(text: SourceText) -> Format:
         listed = ", ".join(f"{name} {scores[name]:.2f}" for name in ranked[:3])
         raise FormatError(f"{text.name}: cannot tell its format ({listed})", "say --format NAME")
     return formats()[best]
+
+
+def _middle(lines: Sequence[str]) -> list[Line]:
+    """Return lines from all over a text, in seven stretches."""
+    starts = [len(lines) * k // 8 for k in range(1, 8)]
+    return [line for at in starts for line in _sample(lines, range(at, len(lines)))[:100]]
 
 
 def _sample(lines: Sequence[str], order: range) -> list[Line]:

@@ -145,13 +145,15 @@ def _pattern(
         lag = (steps - evals[np.maximum(last, 0)])[last >= 0]
         usual = int(np.median(lag)) if len(lag) else 0
         if len(lag) >= 3 and np.mean(lag == usual) >= 0.7:
-            where = f", always {usual} steps after an evaluation"
+            where = f", always {plural(usual, 'step')} after an evaluation"
+            come = int(np.sum(lag == usual))
             cause = Cause(
                 "work that an evaluation or its checkpoint leaves behind (upload, memory)",
-                f"{int(np.sum(lag == usual))} of {len(rows)} come {usual} steps after one",
+                f"{come} of {len(rows)} come {plural(usual, 'step')} after one",
                 "likely",
             )
-            return where, (cause,), usual_cost
+            at_once = usual <= np.median(times.span)  # in the very next row: the evaluation's own
+            return where, (cause,), options.single_cost if at_once else usual_cost
     periods = _periods(steps)
     if periods:
         apart = " or ".join(map(str, periods))

@@ -17,7 +17,7 @@ _SETTINGS = re.compile(r"class Hyperparameters")
 _TYPE = re.compile(r"^(\s*\w+)\s*:[^=]*")
 _BY_SCHEDULE = re.compile(
     r"(?:window|blocksize|batch_size|(?<![a-z])[wb]s)\w*(?: *=|\().*\bstep\b|[wb]s_schedule\s*[:=]"
-    r"|TrainingStage\("
+    r"|TrainingStage\(|sliding_window\w*\.copy_\("
 )
 _TOLD = re.compile(
     r"(?:^| +)(train_batch_tokens|train_seq_len|model_params|world_size|vocab_size|seed"
