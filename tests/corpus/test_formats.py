@@ -18,6 +18,7 @@ NAMES: dict[str, set[str]] = {
     "nanogpt": {"nanogpt", "build_nanogpt", "key_value"},
     "build_nanogpt": {"build_nanogpt"},
     "modded_nanogpt": {"modded_nanogpt"},
+    "llm_c": {"llm_c"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
