@@ -40,9 +40,6 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"^s:\d+ (?:trl|tel):", "llm.c (main.log)", 2),
-    (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c", 2),
-    (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
     (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
     (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
@@ -261,6 +258,9 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
         scores = {f.name: f.sniff(head, tail) for f in known}
+    if max(scores.values()) < FLOOR:  # a long script above the log, a long report below it
+        middle = _middle(text.lines)
+        scores = {f.name: f.sniff(middle, []) for f in known}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
@@ -285,6 +285,12 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
         listed = ", ".join(f"{name} {scores[name]:.2f}" for name in ranked[:3])
         raise FormatError(f"{text.name}: cannot tell its format ({listed})", "say --format NAME")
     return formats()[best]
+
+
+def _middle(lines: Sequence[str]) -> list[Line]:
+    """Return lines from all over a text, in seven stretches."""
+    starts = [len(lines) * k // 8 for k in range(1, 8)]
+    return [line for at in starts for line in _sample(lines, range(at, len(lines)))[:100]]
 
 
 def _sample(lines: Sequence[str], order: range) -> list[Line]:

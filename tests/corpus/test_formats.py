@@ -26,6 +26,8 @@ NAMES: dict[str, set[str]] = {
     "generic_kv": {"csv", "key_value", "build_nanogpt"},
     "tensorboard": {"tensorboard"},
     "wandb": {"wandb_csv", "wandb_run", "nanogpt"},
+    "modded_nanogpt": {"modded_nanogpt"},
+    "llm_c": {"llm_c"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
