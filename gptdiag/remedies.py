@@ -8,15 +8,20 @@ from gptdiag.finding import Remedy
 from gptdiag.record import Value
 from gptdiag.run import Run
 
+IN_STEPS = {"max_iters", "lr_decay_iters", "warmup_iters", "eval_interval", "log_interval"}
+
 
 def change(
     run: Run, seen: Mapping[str, Value] | None = None, **new: Value
 ) -> dict[str, tuple[Value, Value]]:
     """Return {flag: (current value, proposed value)} for the settings that exist and would change.
 
-    A setting unknown to the trainer's format, or already at the proposed value, is left out; a
-    current value that neither the configuration shows nor `seen` gives is None.
+    A setting unknown to the trainer's format, or already at the proposed value, is left out, and so
+    is one in steps where the log's "steps" are none (`step_unit`); a current value that neither the
+    configuration shows nor `seen` gives is None.
     """
+    if run.setting("step_unit"):
+        new = {name: value for name, value in new.items() if name not in IN_STEPS}
     proposed: dict[str, tuple[Value, Value]] = {}
     for name, value in new.items():
         flag = run.flags.get(name)
@@ -72,4 +77,14 @@ def as_flags(changes: Mapping[str, tuple[Value, Value]]) -> str:
     >>> as_flags({"--max_iters": (5000, 1750), "--dropout": (None, 0.3)})
     '--max_iters=1750 --dropout=0.3'
     """
-    return " ".join(f"{flag}={new}" for flag, (_, new) in changes.items())
+    return " ".join(as_flag(flag, new) for flag, (_, new) in changes.items())
+
+
+def as_flag(flag: str, value: Value) -> str:
+    """Return one setting as it stands on a command line; a one-letter flag takes a blank.
+
+    >>> as_flag("--dropout", 0.3), as_flag("-l", 3e-4)
+    ('--dropout=0.3', '-l 0.0003')
+    """
+    short = flag.startswith("-") and not flag.startswith("--")
+    return f"{flag}{' ' if short else '='}{value}"

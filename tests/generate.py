@@ -38,7 +38,8 @@ MADE = "<!-- made by `make docs`; edit the source it names instead -->\n"
 
 def detector_page(detector: Detector) -> str:
     """Return the page of one detector, from its own file."""
-    source = f"gptdiag/detectors/{detector.name.replace('-', '_')}.py"
+    folder = "pair_detectors" if detector.pair else "detectors"
+    source = f"gptdiag/{folder}/{detector.name.replace('-', '_')}.py"
     lines = [
         MADE,
         f"# {detector.code} {detector.name}\n",
@@ -103,6 +104,7 @@ GROUPS = {
     "GD3": "time",
     "GD4": "device and memory",
     "GD5": "settings",
+    "GD6": "two runs",
     "GD9": "the log itself",
 }
 
@@ -135,6 +137,16 @@ def formats_page() -> str:
     return "\n".join(lines)
 
 
+LAYERS = """Records of one step may follow each other: a later one adds fields. `layers` uses this,
+with a record for each pass and layer of a replay. Its names are PASS.PLACE.STATISTIC, as in
+`forward.h.2.attn.mix.rms`; they become columns named `layers.NAME`. The passes are `forward` (the
+place's activations in the first two sequences), `backward` (the gradient of the layer's parameters)
+and `update` (their change). The statistics are `rms`, `max` (absolute), `s0` to `s15`, and of
+updates `weight_rms`. The numbers `s0` to `s15` are a sketch: sums of every 16th value under fixed
+random signs, over the root of the number of values. The root of the summed squared differences of
+two sketches estimates the RMS of the difference of two tensors, to 18 %."""
+
+
 def log_format_page() -> str:
     lines = [
         MADE,
@@ -155,6 +167,8 @@ def log_format_page() -> str:
     ]
     for kind, fields in schema.KINDS.items():
         lines += [f"\n## `{kind}`\n", *_field_table((*fields, schema.EXTRA))]
+        if kind == "step":
+            lines.append(f"\n{LAYERS}")
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ import shlex
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Cause, Finding, Outcome, Remedy
+from gptdiag.remedies import as_flag
 from gptdiag.report import parts
 from gptdiag.report.safe_text import safe
 from gptdiag.report.text_chart import sparkline
@@ -89,8 +90,8 @@ def _run(analysis: Analysis, index: int) -> list[str]:
         fenced(curve) if curve else "",
         *_findings(analysis, tuple(f for f in analysis.findings if f.run == index)),
         _failed(parts.by_status(outcomes, "failed")),
-        _folded("checked, and clear", parts.by_status(outcomes, "clear")),
-        _folded("could not be checked", parts.by_status(outcomes, "skipped")),
+        folded("checked, and clear", parts.by_status(outcomes, "clear")),
+        folded("could not be checked", parts.by_status(outcomes, "skipped")),
     ]
 
 
@@ -106,16 +107,26 @@ def _finding(analysis: Analysis, finding: Finding) -> list[str]:
         f"#### {SIGNS[finding.severity]} {finding.severity} {finding.code} "
         f"{escaped(finding.name)}{sure}{where}"
     )
-    blocks = [title, escaped(finding.message), _quote(run, finding.lines)]
-    if finding.causes:
-        causes = [_cause(number, cause) for number, cause in enumerate(finding.causes, 1)]
-        blocks.append("\n".join(["**Possible causes**", "", *causes]))
-    if finding.remedies:
-        blocks += ["**What to change**", "\n".join(map(_remedy, finding.remedies))]
-    return blocks
+    blocks = [title, escaped(finding.message), quoted(run, finding.lines)]
+    return [*blocks, *cause_lines(finding), *remedy_lines(finding)]
 
 
-def _quote(run: Run, lines: tuple[int, ...]) -> str:
+def cause_lines(finding: Finding) -> list[str]:
+    """Return the block of possible causes, nothing if there are none."""
+    if not finding.causes:
+        return []
+    causes = [_cause(number, cause) for number, cause in enumerate(finding.causes, 1)]
+    return ["\n".join(["**Possible causes**", "", *causes])]
+
+
+def remedy_lines(finding: Finding) -> list[str]:
+    """Return the blocks of what to change, nothing if there is nothing."""
+    if not finding.remedies:
+        return []
+    return ["**What to change**", "\n".join(map(_remedy, finding.remedies))]
+
+
+def quoted(run: Run, lines: tuple[int, ...]) -> str:
     """Return log lines with their numbers; a gap in the numbers shows as dots."""
     if not lines:
         return ""
@@ -135,9 +146,10 @@ def _remedy(remedy: Remedy) -> str:
     """Return one point of a list: what to change and why, its command line, gain and risk."""
     rows = [f"- {escaped(remedy.title)}" + (f": {escaped(remedy.why)}" if remedy.why else "")]
     if remedy.change:
-        flags = " ".join(shlex.quote(safe(f"{k}={new}")) for k, (_, new) in remedy.change.items())
+        pairs = [as_flag(flag, new) for flag, (_, new) in remedy.change.items()]
+        flags = " ".join(shlex.quote(safe(word)) for pair in pairs for word in pair.split(" ", 1))
         rows += ["", *(f"  {line}" for line in fenced([flags], "sh").split("\n")), ""]
-        now = (f"{k}={old}" for k, (old, _) in remedy.change.items() if old is not None)
+        now = (as_flag(k, old) for k, (old, _) in remedy.change.items() if old is not None)
         missing = [k for k, (old, _) in remedy.change.items() if old is None]
         rows += [f"  - now: {code(' '.join(now))}"] if len(missing) < len(remedy.change) else []
         rows += [f"  - not in the log: {code(' '.join(missing))}"] if missing else []
@@ -153,7 +165,7 @@ def _failed(outcomes: list[Outcome]) -> str:
     return "\n".join(["**Detectors that failed (please report this)**", "", *rows])
 
 
-def _folded(what: str, outcomes: list[Outcome]) -> str:
+def folded(what: str, outcomes: list[Outcome]) -> str:
     """Return a list that unfolds on a click."""
     if not outcomes:
         return ""

@@ -7,6 +7,7 @@ import re
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Finding, Outcome, Remedy
 from gptdiag.registry import formats
+from gptdiag.remedies import as_flag
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.summary import Losses, Summary
@@ -202,8 +203,15 @@ def header(run: Run) -> str:
         f"{run.label}: {title}, {plural(len(run.steps), 'step')} and "
         f"{plural(len(run.evals), 'evaluation')} logged; {plural(lines.total, 'line')}: "
         f"{count(lines.read)} read, {count(lines.ignored)} ignored, "
-        f"{plural(lines.problems, 'problem')}"
+        f"{plural(lines.problems, 'problem')}{_guessed(run)}"
     )
+
+
+def _guessed(run: Run) -> str:
+    """Return what the format had to guess, as it says itself."""
+    said = {"step_source": "step numbers are made from", "columns_read": "read as"}
+    told = [f"{words} {safe(str(run.system[n]))}" for n, words in said.items() if n in run.system]
+    return "".join(f"; {text}" for text in told)
 
 
 def change_text(remedy: Remedy) -> str:
@@ -213,7 +221,7 @@ def change_text(remedy: Remedy) -> str:
     '--max_iters=1750 (now 5000)'
     """
     return "  ".join(
-        f"{flag}={new}" + (f" (now {old})" if old is not None else " (now not in the log)")
+        as_flag(flag, new) + (f" (now {old})" if old is not None else " (now not in the log)")
         for flag, (old, new) in remedy.change.items()
     )
 

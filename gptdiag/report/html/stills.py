@@ -35,13 +35,13 @@ def stills_of(analysis: Analysis, index: int, kinds: set[str]) -> dict[str, str]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
         return {
-            kind: _picture(draw(analysis, figure, run=index))
+            kind: picture_of(draw(analysis, figure, run=index))
             for kind, figure in wanted.items()
             if kind in kinds
         }
 
 
-def _picture(figure: Figure) -> str:
+def picture_of(figure: Figure) -> str:
     """Return a figure as a data address, without the titles, which the page gives."""
     from gptdiag.plots.draw import encode
 
