@@ -1,4 +1,4 @@
-"""A run as gptdiag's own JSONL, or as one table of rows."""
+"""A run as gptdiag's own JSONL, as one table of rows, or as a TensorBoard event file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gptdiag import schema
-from gptdiag.run import Run, Table
+from gptdiag.run import Floats, Ints, Run, Table
 from gptdiag.runlog import encode
 
 if TYPE_CHECKING:
@@ -48,6 +48,50 @@ def to_csv(run: Run) -> str:
 def to_jsonl(run: Run) -> str:
     """Return the run as the text of a JSONL log that reads back as the same run."""
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in _records(run))
+
+
+def to_events(run: Run) -> bytes:
+    """Return the run as the content of a TensorBoard event file.
+
+    Numbers become 4-byte floats, as TensorBoard has them. The wall time is that of the log's own
+    clock, counted from 1970, or else the step times added up; 0 where the log has neither.
+    """
+    from gptdiag.formats._events import write_events
+    from gptdiag.formats._pivot import Points
+    from gptdiag.formats._roles import tag_of
+
+    tags: dict[str, int] = {}
+    parts: list[tuple[Ints, ...]] = []
+    values: list[Floats] = []
+    clock = _clock(run)
+    for kind, table in (("step", run.steps), ("eval", run.evals)):
+        for name, column in table.columns.items():
+            rows = np.flatnonzero(table.present[name])
+            if name != "time_s" and len(rows):
+                tag = np.full(len(rows), tags.setdefault(tag_of(kind, name), len(tags)))
+                parts.append((tag, table.step[rows], table.line[rows]))
+                values.append(column[rows])
+    if not parts:
+        return write_events(Points([], *(np.zeros(0, dtype=np.int64),) * 2, *(np.zeros(0),) * 2))
+    tag, step, line = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((tag, step, line))
+    points = Points(list(tags), tag, step, clock[line], np.concatenate(values))
+    config = json.dumps({k: v for k, v in run.config.items() if v is not None})
+    return write_events(points.where(order), [("config/text_summary", config)])
+
+
+def _clock(run: Run) -> Floats:
+    """Return the time in seconds at each line of the log, (lines + 1,); the last known counts."""
+    last = max((int(t.line.max()) for t in (run.steps, run.evals) if len(t)), default=0)
+    clock = np.full(last + 1, np.nan)
+    for table in (run.steps, run.evals):
+        clock[table.line] = np.where(np.isfinite(table["time_s"]), table["time_s"], np.nan)
+    if not np.isfinite(clock).any():
+        clock[run.steps.line] = np.cumsum(np.nan_to_num(run.steps["wall_ms"])) / 1000
+    known = np.where(np.isfinite(clock), np.arange(last + 1), 0)
+    clock[0] = 0.0 if np.isnan(clock[0]) else clock[0]
+    held: Floats = clock[np.maximum.accumulate(known)]
+    return held
 
 
 def _records(run: Run) -> Iterator[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from gptdiag.commands._shared import (
     read_sources,
     write_bytes,
 )
-from gptdiag.convert import to_csv, to_frame, to_jsonl
+from gptdiag.convert import to_csv, to_events, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
 from gptdiag.reader import build_runs, understood
 from gptdiag.record import Problem, Record, expand
@@ -32,13 +32,18 @@ from gptdiag.run import Run
 @click.option(
     "--to",
     "target",
-    type=click.Choice(["lines", "jsonl", "csv", "parquet"]),
+    type=click.Choice(["lines", "jsonl", "csv", "parquet", "tensorboard"]),
     default="lines",
     show_default=True,
     help="Line by line, or the run in another format.",
 )
 @run_option
-@click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Write to a file instead of standard output; for tensorboard, the folder of the run.",
+)
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
     log: str,
@@ -50,16 +55,22 @@ def command(
     output: str | None,
     force: bool,
 ) -> None:
-    """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
+    """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet, or
+    as a TensorBoard event file.
+    """
     if target == "lines":
         _show(_explained(log, format, columns), log, output, force)
         return
     if target == "parquet" and output is None:
         raise UsageError("Parquet is binary; say where to with -o FILE")
+    if target == "tensorboard" and output is None:
+        raise UsageError("event files are binary; say which folder to write to with -o FOLDER")
     with progress() as tell:
         chosen = only_run(read_sources((log,), format, tell, columns)[0], run)
         tell("converting")
         data = _converted(chosen, target)
+    if target == "tensorboard" and output is not None:
+        output = _event_file(output)
     _write(data, output, force)
 
 
@@ -110,6 +121,8 @@ def _described(item: Record | Problem) -> str:
 def _converted(run: Run, target: str) -> bytes:
     if target == "parquet":
         return _parquet(run)
+    if target == "tensorboard":
+        return to_events(run)
     return (to_jsonl(run) if target == "jsonl" else to_csv(run)).encode()
 
 
@@ -122,6 +135,15 @@ def _parquet(run: Run) -> bytes:
             "writing Parquet needs pyarrow", "pip install 'gptdiag[parquet]', or take --to csv"
         ) from error
     return buffer.getvalue()
+
+
+def _event_file(folder: str) -> str:
+    """Return the path of the event file in a run's folder, which is made if missing."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror or error}") from error
+    return os.path.join(folder, "events.out.tfevents.0000000000.gptdiag")
 
 
 def _write(data: bytes, output: str | None, force: bool) -> None:

@@ -31,6 +31,11 @@ class Points(NamedTuple):
     time_s: Floats
     value: Floats
 
+    def where(self, rows: Ints) -> Points:
+        """Return the points of these indices, in their order."""
+        name, step, time_s, value = self[1:]
+        return Points(self.names, name[rows], step[rows], time_s[rows], value[rows])
+
 
 class Rendered(Sequence[str]):
     """The rows of tables, and remarks between them, as lines of text made when asked for."""

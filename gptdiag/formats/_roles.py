@@ -1,7 +1,7 @@
 """What the names that people give their metrics mean: tags and columns to canonical columns.
 
 Trackers store what the user called it. A name listed here is taken for what it usually is, and
-`said` states the guess; every other name stays what it is, so nothing is promised of it.
+`said` states the guesses; every other name stays what it is, so nothing is promised of it.
 """
 
 from __future__ import annotations
@@ -94,6 +94,25 @@ _NO_CURVE = re.compile(
 _INTERVAL = re.compile(r".*epoch(?:_|$)")  # "train_loss_epoch", "epoch_loss"
 
 
+_WRITTEN = {  # what our own event files call the columns that everybody has
+    ("step", "loss"): "train/loss",
+    ("step", "lr"): "train/learning_rate",
+    ("step", "grad_norm"): "train/grad_norm",
+    ("eval", "val_loss"): "eval/loss",
+    ("eval", "val_bpb"): "eval/bpb",
+}
+_OURS = re.compile(r"gptdiag (step|eval)/(.+)", re.S)
+
+
+def tag_of(kind: str, column: str) -> str:
+    """Return the name to write a column under, which `roles` takes for the same again.
+
+    >>> tag_of("step", "loss"), tag_of("step", "mfu_pct")
+    ('train/loss', 'gptdiag step/mfu_pct')
+    """
+    return _WRITTEN.get((kind, column), f"gptdiag {kind}/{column}")
+
+
 def plain(name: str) -> str:
     """Return a name in lower case with all but letters and digits as single underscores.
 
@@ -106,8 +125,12 @@ def plain(name: str) -> str:
 def roles(names: Iterable[str]) -> Roles:
     """Return what names of metrics mean; names that are no curve are left out."""
     by_plain: dict[str, str] = {}
+    ours: dict[str, Role] = {}
     for name in names:
-        if not _NO_CURVE.match(plain(name)):
+        written = _OURS.fullmatch(name)
+        if written:
+            ours[name] = Role(written[1], written[2])
+        elif not _NO_CURVE.match(plain(name)):
             by_plain.setdefault(plain(name), name)
     chosen: dict[tuple[str, str], tuple[int, str, Role]] = {}
     for word, name in by_plain.items():
@@ -128,6 +151,7 @@ def roles(names: Iterable[str]) -> Roles:
         found.setdefault(name, Role(kind, f"{name} (as logged)" if taken else name))
     for word in _COUNTERS & by_plain.keys():
         del found[by_plain[word]]
+    found.update(ours)
     return Roles(found, {**facts, **said(found)})
 
 
@@ -160,9 +184,13 @@ def _of_trainer(
 
 
 def said(of: Mapping[str, Role]) -> dict[str, Value]:
-    """Return the guesses in words, for the losses: a name alone does not prove what it holds."""
-    told = [f"{role.column} from {name!r}" for name, role in of.items() if role.column in _LOSSES]
-    return {"read_as": ", ".join(sorted(told))} if told else {}
+    """Return the guesses for the losses in words: a name alone does not prove what it holds."""
+    told = sorted(
+        f"{role.column} = {name!r}"
+        for name, role in of.items()
+        if role.column in _LOSSES and name != role.column and not _OURS.fullmatch(name)
+    )
+    return {"columns_read": ", ".join(told)} if told else {}
 
 
 _PROMISED = {role.column for role in _KNOWN} | {

@@ -40,6 +40,10 @@ def records(wide: Wide, roles: Roles) -> Iterator[Item]:
     steps = _of_kind(wide, roles.of, "step")
     if steps is not None:
         columns = dict(steps.columns)
+        if {"loss", "grad_norm"} <= columns.keys():
+            # Hugging Face leaves NaN losses out of its mean, which is 0 where all were NaN.
+            nan = (columns["loss"] == 0) & is_there(columns["grad_norm"])
+            columns["loss"][nan & np.isnan(columns["grad_norm"])] = np.nan
         if "loss" in columns and not any(name in columns for name in _TIMES):
             columns.update(_step_times(steps, evals))
         yield from _joined(steps._replace(columns=columns), "step")

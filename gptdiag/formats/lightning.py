@@ -12,7 +12,7 @@ Recognised lines:
 
 Not in this log:
     Step times: the bar shows an average and the table none. Settings. What a metric means is taken
-    by its name (`read_as`).
+    by its name (the report says how).
 
 Traps:
     `step` is the optimizer step before the update, every 50th. `train_loss_step` is of a batch,
@@ -38,7 +38,7 @@ TITLE = "PyTorch Lightning metrics.csv or progress bar"
 
 SAMPLES: dict[str, Record | str | None] = {
     "epoch,lr-AdamW,step,train_loss_epoch,train_loss_step,val_loss": Record(
-        "system", 1, None, {"read_as": "loss from 'train_loss_step', val_loss from 'val_loss'"}
+        "system", 1, None, {"columns_read": "loss = 'train_loss_step'"}
     ),
     "Epoch 0:  22%|██▏       | 4/18 [00:17<01:02,  4.47s/it, loss=9.947, v_num=193315]": Record(
         "step", 1, 4, {"loss_ema": 9.947}
@@ -93,8 +93,7 @@ class _Shown(NamedTuple):
     line: int
     at: tuple[int, int]  # epoch, batch
     step: int
-    numbers: dict[str, float]
-    averaged: bool  # version 1: the loss is a mean over 20 batches
+    numbers: str  # "loss=9.947, v_num=3"
 
 
 def _bars(lines: Iterable[Line]) -> Iterator[Item]:
@@ -122,15 +121,11 @@ def _read(line: Line) -> _Shown | None:
     match = _BAR.search(line.text) if "Epoch " in line.text else None
     if match is None:
         return None
-    epoch, batch, total = (int(count) for count in match.groups()[:3])
-    after = match[4] or ""
+    epoch, batch, total = int(match[1]), int(match[2]), int(match[3])
     step = epoch * total + batch
     if batch == 0 or step > _MOST_STEPS:
         return None
-    numbers = {name.strip(): number(value) for name, value in _PAIR.findall(after)}
-    averaged = 0 <= after.find("loss=") < after.find("v_num=")
-    numbers.pop("v_num", None)
-    return _Shown(line.no, (epoch, batch), step, numbers, averaged)
+    return _Shown(line.no, (epoch, batch), step, match[4] or "")
 
 
 class _Told:
@@ -142,21 +137,24 @@ class _Told:
 
     def records(self, shown: _Shown) -> Iterator[Record]:
         """Yield the step, the evaluation if it is new, and how new names are read."""
-        names = tuple(shown.numbers)
+        numbers = {name.strip(): number(value) for name, value in _PAIR.findall(shown.numbers)}
+        numbers.pop("v_num", None)
+        averaged = 0 <= shown.numbers.find("loss=") < shown.numbers.find("v_num=")
+        names = tuple(numbers)
         known = self.roles.get(names)
         if known is None:
             known = self.roles[names] = roles(names)
-            over = {"loss_over": "interval"} if shown.averaged else {}
+            over = {"loss_over": "interval"} if averaged else {}
             if known.facts or over:
                 yield Record("system", shown.line, None, {**known.facts, **over})
         step: dict[str, float] = {}
         held_out: dict[str, float] = {}
-        for name, role in known.of.items():
-            if role.kind == "eval":
-                held_out[role.column] = shown.numbers[name] * role.factor
+        for name, (kind, column, factor) in known.of.items():
+            if kind == "eval":
+                held_out[column] = numbers[name] * factor
             elif not name.endswith("_epoch"):  # stays in the bar for the whole next epoch
-                step[role.column] = shown.numbers[name] * role.factor
-        if shown.averaged and "loss" in step:
+                step[column] = numbers[name] * factor
+        if averaged and "loss" in step:
             step["loss_ema"] = step["loss"]
             if shown.step % _WINDOW:
                 del step["loss"]

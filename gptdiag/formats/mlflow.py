@@ -9,8 +9,8 @@ Recognised lines:
     one table, and `params` the settings.
 
 Not in this log:
-    What a metric means is taken by its name (`read_as`); a single file is named by itself. Step
-    times, unless a metric has them, come from the clock: see tensorboard.
+    What a metric means is taken by its name (the report says how); a single file is named by
+    itself. Step times, unless a metric has them, come from the clock: see tensorboard.
 
 Traps:
     A resume appends, so that steps go back. Autologging writes epochs as steps. System metrics

@@ -11,7 +11,7 @@ Recognised lines:
     web page offers, `Wall time,Step,Value`.
 
 Not in this log:
-    What a tag means: `train/loss` and the like are taken by name, and `read_as` says how. Step
+    What a tag means: `train/loss` and the like are taken by name, and the report says how. Step
     times, unless a tag has them: they come from the wall clock, as `wall_ms` where every step is
     logged, as a mean over the interval under `step_ms` where not.
 

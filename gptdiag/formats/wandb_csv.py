@@ -10,7 +10,8 @@ Recognised lines:
 
 Not in this log:
     Most of a long run: charts hold at most about 1,500 points. Settings. Step times, unless the
-    history has a clock: see tensorboard. What a metric means is taken by its name (`read_as`).
+    history has a clock: see tensorboard. What a metric means is taken by its name (the report says
+    how).
 
 Traps:
     Where `__MIN` and `__MAX` differ, a point is a mean over several. `_step` counts calls of
@@ -48,10 +49,10 @@ _REFUSED = {
 
 SAMPLES: dict[str, Record | str | None] = {
     '"Step","tiny-gpt - train/loss","tiny-gpt - train/loss__MIN","tiny-gpt - train/loss__MAX"': (
-        Record("system", 1, None, {"read_as": "loss from 'train/loss'"})
+        Record("system", 1, None, {"columns_read": "loss = 'train/loss'"})
     ),
-    ",_step,_runtime,_timestamp,val_loss": Record(
-        "system", 1, None, {"read_as": "val_loss from 'val_loss'"}
+    ",_step,_runtime,_timestamp,val/loss": Record(
+        "system", 1, None, {"columns_read": "val_loss = 'val/loss'"}
     ),
     '"Name","State","Created","Runtime","train/loss"': _REFUSED["runs"],
     '{"_step": 10, "_timestamp": 1.7e9, "train/loss": 2.1, "_wandb": {"runtime": 60}}': (

@@ -9,8 +9,8 @@ Recognised lines:
     its own format instead, if the history holds no training losses and there is such a log.
 
 Not in this log:
-    What a metric means is taken by its name (`read_as`). Step times, unless a metric has them, come
-    from the clock: see tensorboard.
+    What a metric means is taken by its name (the report says how). Step times, unless a metric has
+    them, come from the clock: see tensorboard.
 
 Traps:
     `_step` counts calls of `wandb.log`: a metric such as `iter` or `train/global_step` is taken for
@@ -30,8 +30,9 @@ from gptdiag.errors import FormatError, InputError
 from gptdiag.formats._arguments import config_records
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._pivot import Rendered
+from gptdiag.formats._roles import roles
 from gptdiag.formats._series import Wide
-from gptdiag.formats._table import MAX_STEP, Table, history
+from gptdiag.formats._table import MAX_STEP, Table, axis_of, history
 from gptdiag.formats._wandb_log import MAGIC, framed_records
 from gptdiag.formats._wire import VARINT, fields, parts, text_of
 from gptdiag.record import MISSING, Item, Line, Problem, Record, Rows, Value, problem
@@ -57,10 +58,12 @@ def claims(path: Path, head: bytes) -> bool:
 
 
 def _log_in(folder: Path) -> Path | None:
+    """Return the .wandb file of a run's folder, None if it has none or is a folder of several."""
     try:
-        return next(iter(sorted(folder.glob("*.wandb"))), None)
+        found = list(folder.glob("*.wandb"))
     except OSError:
         return None
+    return found[0] if len(found) == 1 else None
 
 
 def load(path: Path) -> Loaded | Path:
@@ -173,13 +176,16 @@ def _history(messages: list[bytes], lines: Rendered) -> Iterator[Item]:
         return
     names = list(dict.fromkeys(name for row in rows for name in row))[:_MOST_NAMES]
     columns = {name: np.array([row.get(name, MISSING) for row in rows]) for name in names}
-    counts = columns.get("_step", np.arange(len(rows), dtype=np.float64))
+    none = np.zeros(len(rows), dtype=np.int64)
+    table = Table(tuple(names), none, {"_step": np.arange(len(rows), dtype=float), **columns}, ())
+    step = table.columns[axis_of(table, names)]
+    of = roles(names).of
+    quoted = sorted(of, key=lambda name: "loss" not in of[name].column)
     shown = Wide(
-        np.zeros(len(rows), dtype=np.int64),
-        np.nan_to_num(counts, nan=-1.0).clip(-1, MAX_STEP).astype(np.int64),
+        none,
+        np.nan_to_num(step, nan=-1.0).clip(-1, MAX_STEP).astype(np.int64),
         columns.get("_runtime"),
-        {name: values for name, values in columns.items() if name[:1] != "_"},
+        {name: columns[name] for name in quoted if name[:1] != "_"},
     )
     header = lines.remark(f"{len(rows):,} calls of wandb.log: {', '.join(names)}"[:2000])
-    table = Table(tuple(names), lines.rows(shown).line, {**columns, "_step": counts}, ())
-    yield from history(header, table)
+    yield from history(header, table._replace(line=lines.rows(shown).line))

@@ -8,12 +8,16 @@ The step lines of each made-up log of tests/formats/logs are repeated to 50,000 
 
 from __future__ import annotations
 
+import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import cycle, islice
+from pathlib import Path
 
-from gptdiag.reader import numbered, recognise
+from gptdiag.formats._events import write_events
+from gptdiag.reader import numbered, read_all, recognise
 from gptdiag.record import Record, expand
 from gptdiag.registry import Format
 from gptdiag.run import SourceText
@@ -22,6 +26,7 @@ from gptdiag.source import read_text
 from tests.benchmarks.history import append
 from tests.benchmarks.speed import plain_loop_us
 from tests.formats.made_logs import name_of
+from tests.formats.make_trackers import hugging_face, points_of
 from tests.formats.test_damage import TEXTS
 
 LINES = 50_000
@@ -46,6 +51,24 @@ def step_lines(text: SourceText, format: Format) -> list[str]:
     return [text.line(no) for no in sorted(found)]
 
 
+def event_files() -> float | None:
+    """Return how many times as fast event files are read as by TensorBoard, None without it."""
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    except ImportError:
+        return None
+    rows = [row for k in range(100) for row in hugging_face(1, 400, 500.0 * k, random.Random(k))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.out.tfevents.1"
+        path.write_bytes(write_events(points_of(rows)))
+        begun = time.process_time()
+        EventAccumulator(str(path), size_guidance={"scalars": 0}).Reload()
+        theirs = time.process_time() - begun
+        begun = time.process_time()
+        read_all(path)
+        return round(theirs / (time.process_time() - begun), 1)
+
+
 def main() -> int:
     """Print the figures and append them to the history."""
     plain_lines = console_log(Recipe(steps=LINES, log_interval=1)).splitlines()[-LINES:]
@@ -59,7 +82,13 @@ def main() -> int:
         lines = step_lines(text, format)
         if len(lines) < 5:  # a document, not a log of lines
             continue
-        long = SourceText("long", list(islice(cycle(lines), LINES)))
+        # A table is none without its header.
+        header = (
+            []
+            if next(iter(format.parse(numbered(SourceText("", lines)))), None)
+            else [text.lines[0]]
+        )
+        long = SourceText("long", [*header, *islice(cycle(lines), LINES)])
 
         def parse(format: Format = format, long: SourceText = long) -> None:
             for _ in format.parse(numbered(long)):
@@ -69,6 +98,10 @@ def main() -> int:
         ratio = best_us(parse) / plain
         figures[name_of(path)] = round(ratio, 2)
         print(f"{name_of(path):<44} {ratio:5.2f} plain loops (aim {AIM:.1f}), loop {plain:.2f} µs")
+    times_as_fast = event_files()
+    if times_as_fast:
+        figures["tensorboard, times as fast as EventAccumulator"] = times_as_fast
+        print(f"TensorBoard files are read {times_as_fast} times as fast as by EventAccumulator")
     if "--no-history" not in sys.argv[1:]:
         append("formats", figures)
     return 0

@@ -85,6 +85,7 @@ def test_fail_on(log: str, severity: str, code: int) -> None:
         (["parse", "LOG", "--run", "7"], 0, ""),
         (["parse", "LOG", "--to", "csv", "--run", "7"], 2, "there is no run 7"),
         (["parse", "LOG", "--to", "parquet"], 2, "say where to with -o"),
+        (["parse", "LOG", "--to", "tensorboard"], 2, "say which folder to write to with -o"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

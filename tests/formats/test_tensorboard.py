@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gptdiag.cli import run as gptdiag_run
+from gptdiag.convert import to_events
 from gptdiag.errors import FormatError
 from gptdiag.formats._events import read_events, write_events
 from gptdiag.formats._tfrecord import Frames, framed, frames
 from gptdiag.reader import claimed, read_all
-from gptdiag.run import Run
-from tests.formats.made_logs import FOLDER
+from gptdiag.run import Bools, Run, Table
+from tests.formats.made_logs import FOLDER, LOGS, name_of
 from tests.formats.make_trackers import BEGIN, Row, hugging_face, points_of, tensor_record, write
 
 MADE = FOLDER / "tensorboard" / "events.out.tfevents.1700000000.made"
@@ -212,3 +214,57 @@ def test_downloaded_scalars_are_read(tmp_path: Path) -> None:
     run = only(path)
     assert run.format == "tensorboard"
     assert run.steps.step.tolist() == list(range(0, 400, 10))
+
+
+@pytest.mark.parametrize("path", LOGS, ids=name_of)
+def test_any_log_written_as_an_event_file_reads_back_equal(path: Path, tmp_path: Path) -> None:
+    for before in read_all(path):
+        out = tmp_path / f"events.out.tfevents.{before.part.index}"
+        out.write_bytes(to_events(before))
+        after = only(out)
+        assert equal(before.steps, after.steps, derived=("time_s", "wall_ms", "step_ms"))
+        assert equal(before.evals, after.evals, derived=("time_s",))
+        assert {k: v for k, v in before.config.items() if v is not None} == dict(after.config)
+
+
+def equal(before: Table, after: Table, derived: tuple[str, ...]) -> bool:
+    """Return whether two tables hold the same, but for what the clock alone adds to the second."""
+    logged = [k for k in range(len(before)) if any(h[k] for h in _told(before).values())]
+    assert before.step[logged].tolist() == after.step.tolist()
+    for name, there in _told(before).items():
+        assert np.array_equal(there[logged], after.has(name)), name
+        assert np.allclose(before[name][logged], after[name], rtol=1e-6, equal_nan=True), name
+    return after.columns.keys() - before.columns.keys() <= set(derived)
+
+
+def _told(table: Table) -> dict[str, Bools]:
+    return {name: there for name, there in table.present.items() if name != "time_s"}
+
+
+def test_tensorboards_own_reader_reads_what_we_write(tmp_path: Path) -> None:
+    module = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = read_all(FOLDER / "nanogpt" / "resumed.log")[0]
+    (tmp_path / "events.out.tfevents.1").write_bytes(to_events(run))
+    oracle = module.EventAccumulator(str(tmp_path), size_guidance={"scalars": 0})
+    oracle.Reload()
+    there = run.steps.has("loss")
+    assert [e.step for e in oracle.Scalars("train/loss")] == run.steps.step[there].tolist()
+    values = [e.value for e in oracle.Scalars("train/loss")]
+    assert np.allclose(values, run.steps["loss"][there], rtol=1e-6)
+    assert "config/text_summary" in oracle.Tags()["tensors"]
+
+
+def test_parse_writes_into_a_folder_of_the_run(tmp_path: Path) -> None:
+    log, out = str(FOLDER / "nanogpt" / "resumed.log"), tmp_path / "runs" / "a"
+    assert gptdiag_run(["parse", log, "--to", "tensorboard", "-o", str(out)]) == 0
+    assert len(only(out).steps) == len(read_all(log)[0].steps)
+    assert gptdiag_run(["parse", log, "--to", "tensorboard", "-o", str(out)]) != 0
+    assert gptdiag_run(["parse", log, "--to", "tensorboard", "-o", str(out), "--force"]) == 0
+
+
+def test_a_loss_of_zero_beside_a_nan_gradient_was_nan(tmp_path: Path) -> None:
+    rows: list[Row] = []
+    for k in range(40):
+        rows += [("train/loss", k, k, 0.0 if k > 30 else 2.0)]
+        rows += [("train/grad_norm", k, k, np.nan if k > 30 else 0.5)]
+    assert np.isnan(only(event_file(tmp_path, rows)).steps["loss"]).sum() == 9
