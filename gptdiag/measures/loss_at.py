@@ -16,6 +16,7 @@ BENT = 0.5  # of the difference of two ways to interpolate
 HIGHEST = 1e6  # nats; nothing above is a loss
 
 
+@lru_cache(maxsize=32)
 def points_of(run: Run, series: str) -> tuple[Ints, Floats]:
     """Return the steps and the values of a series that are losses. (n,), (n,)"""
     table = run.evals if series.startswith("evals") else run.steps
