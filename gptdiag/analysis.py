@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NEEDS = {
     "steps.loss": "training losses",
     "steps.wall_ms": "step times",
+    "steps.step_ms": "step times",
     "steps.mfu_ema_pct": "printed MFU",
     "steps.grad_norm": "gradient norms",
     "steps.data_ms": "waiting times for data",

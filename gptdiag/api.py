@@ -16,6 +16,8 @@ from gptdiag.settings import make_settings
 
 __all__ = ["analyze", "compare", "read", "read_all", "render"]
 
+REPORTS = ("terminal", "markdown", "html", "json", "sarif")
+
 Source = str | os.PathLike[str]
 FACTS = ("config", "gpu", "peak_tflops", "dataset_tokens")  # given for each run of a comparison
 
@@ -169,7 +171,7 @@ def render(
     unicode: bool = True,
     static: bool = False,
 ) -> str:
-    """Return an analysis or a comparison as text: "terminal", "markdown", "html" or "json".
+    """Return an analysis or a comparison as text: one of REPORTS (SARIF of an analysis alone).
 
     The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
     it draws its charts in ASCII. The page is without any JavaScript if `static`.
@@ -195,6 +197,10 @@ def render(
         from gptdiag.report import html
 
         return html.render(analysis, static)
+    if report == "sarif":
+        from gptdiag.report import sarif
+
+        return sarif.render(analysis)
     raise _no_report(report)
 
 
@@ -221,5 +227,4 @@ def _render_comparison(
 
 
 def _no_report(report: str) -> UsageError:
-    known = ("terminal", "markdown", "html", "json")
-    return UsageError(f"there is no report {report!r}.{did_you_mean(report, known)}")
+    return UsageError(f"there is no report {report!r}.{did_you_mean(report, REPORTS)}")

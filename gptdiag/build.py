@@ -7,17 +7,16 @@ again.
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter, itemgetter
 from typing import TypeVar
 
 import numpy as np
 
-from gptdiag.record import MAX_QUOTED, Problem, Record, Rows, Value
+from gptdiag.record import MAX_QUOTED, MISSING, Problem, Record, Rows, Value, is_there
 from gptdiag.registry import Format
 from gptdiag.run import Event, Ints, LineCount, Part, Run, Segment, SourceText, Table, empty_table
 from gptdiag.segments import Arrived, Span, split_into_runs
@@ -25,11 +24,6 @@ from gptdiag.segments import Arrived, Span, split_into_runs
 Item = TypeVar("Item")
 
 MAX_EVENTS = 100_000  # a log made of nothing but "saving checkpoint" must not fill the memory
-
-
-# Stands for "not printed" until the table is made. A NaN of its own bits, as the run may log NaN.
-_MISSING_BITS = 0x7FF8_6D69_7373_2E2E
-MISSING: float = struct.unpack("<d", struct.pack("<Q", _MISSING_BITS))[0]
 
 
 class _Pile:
@@ -85,17 +79,22 @@ class _Pile:
         if len(column) == row:
             column.append(value)
 
-    def table(self) -> Table:
-        """Return all rows as columns, in order of arrival; their segments are not known yet."""
+    def table(self) -> tuple[Table, Ints]:
+        """Return all rows in order of the log, their segments not known yet, and their ranks."""
         n = len(self.step)
         columns, present = {}, {}
         for name, column in self.columns.items():
             dense = np.full(n, MISSING)
             dense[: len(column)] = np.frombuffer(column, dtype=np.float64)
-            there = dense.view(np.int64) != _MISSING_BITS
+            there = is_there(dense)
             columns[name], present[name] = np.where(there, dense, np.nan), there
-        step, line = (np.array(a, dtype=np.int64) for a in (self.step, self.line))
-        return Table(step, line, np.zeros(n, dtype=np.int64), columns, present)
+        step, line, rank = (np.array(a, np.int64) for a in (self.step, self.line, self.rank))
+        table = Table(step, line, np.zeros(n, dtype=np.int64), columns, present)
+        if np.all(line[1:] >= line[:-1]):
+            return table, rank
+        # A format may read regular lines together and so yield a little out of order.
+        order = np.argsort(line, kind="stable")
+        return table.where(order), rank[order]
 
 
 class RunBuilder:
@@ -117,7 +116,7 @@ class RunBuilder:
             return
         if isinstance(item, Rows):
             self.read_lines.frombytes(item.line.tobytes())
-            self.steps.extend(item)
+            (self.evals if item.kind == "eval" else self.steps).extend(item)
             return
         if not self.read_lines or self.read_lines[-1] != item.line:
             self.read_lines.append(item.line)
@@ -132,24 +131,21 @@ class RunBuilder:
         else:
             self.settings.append((item.kind, item.line, item.values))
 
-    def add_all(self, items: Iterable[Record | Rows | Problem]) -> None:
-        """Add many records and problems."""
-        for item in items:
-            self.add(item)
+    def is_empty(self) -> bool:
+        """Return whether nothing at all was understood so far."""
+        return not self.read_lines and not self.problems
 
     def build(self, text: SourceText) -> tuple[Run, ...]:
         """Return the runs found so far, at least one, in the order of the log."""
-        steps, evals = self.steps.table(), self.evals.table()
+        (steps, step_rank), (evals, eval_rank) = self.steps.table(), self.evals.table()
         cut = _cut_off(steps, text)
         if cut:
             steps = steps.where(slice(0, -1))
-        ranks = [np.array(pile.rank, dtype=np.int64) for pile in (self.steps, self.evals)]
-        # A format may read regular lines together and so yield a little out of order.
         self.events.sort(key=attrgetter("line"))
         self.settings.sort(key=itemgetter(1))
         problems = sorted([*self.problems, cut] if cut else self.problems)
         read = np.setdiff1d(np.array(self.read_lines, dtype=np.int64), [p.line for p in problems])
-        rows = Arrived(steps, evals, ranks[0][: len(steps)], ranks[1], tuple(self.events))
+        rows = Arrived(steps, evals, step_rank[: len(steps)], eval_rank, tuple(self.events))
         spans = split_into_runs(rows, total_lines=len(text.lines))
         return tuple(
             self._run(

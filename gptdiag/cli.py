@@ -23,7 +23,7 @@ COMMANDS = {
     "compare": "Say how runs differ, whose loss is lower, and why.",
     "report": "Write the report as one HTML page with charts.",
     "plot": "Draw a run: losses, times, MFU, learning rate.",
-    "explain": "Explain a detector: what it finds, how it decides, what to do.",
+    "explain": "Explain a word, console lines, a config or a command, or a detector.",
     "detectors": "List the detectors with their codes.",
     "formats": "List the log formats that can be read, and how each is recognised.",
     "parse": "Show line by line what was understood, or convert a log.",

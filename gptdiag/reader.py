@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
 from gptdiag.build import RunBuilder
 from gptdiag.errors import FormatError, InputError, UsageError
-from gptdiag.record import Line, Problem, Record, Rows, problem
+from gptdiag.record import Item, Line, NextRun, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
 from gptdiag.source import MAX_LINE, read_text
 
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
+HEAD = 256  # bytes that a format may claim a binary file by
 FLOOR = 0.15  # below this score a format is not recognised
 LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz", ".zst")
 
@@ -66,9 +68,34 @@ def read_all(source: str | os.PathLike[str], format: str | None = None) -> tuple
         UsageError: there is no such format.
     """
     path = os.fspath(source)
-    if path != "-" and os.path.isdir(path):
-        return _read_folder(path, format)
-    return parse_text(read_text(path), format)
+    if path != "-" and os.path.isdir(path) and not claimed(path, format):
+        return read_folder(path, format)[0]
+    return _runs(*understood(path, format))
+
+
+def understood(path: str, format: str | None = None) -> tuple[SourceText, Format, Iterable[Item]]:
+    """Return the lines of a source, its format, and what that makes of the lines; see `read_all`.
+
+    Not for a folder of several logs.
+    """
+    special = claimed(path, format) if path != "-" else None
+    if special is not None and special.load is not None:
+        text, items = special.load(Path(path))
+        return text, special, items
+    return _parsed(read_text(path), format)
+
+
+def claimed(path: str, format: str | None = None) -> Format | None:
+    """Return the format that reads this file or folder as a whole, None if it is text or many."""
+    known = [find_format(format)] if format else list(formats().values())
+    head = b""
+    if not os.path.isdir(path):
+        try:
+            with open(path, "rb") as file:
+                head = file.read(HEAD)
+        except OSError:  # read_text says what is wrong
+            return None
+    return next((f for f in known if f.load and f.claims(Path(path), head)), None)
 
 
 def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
@@ -89,22 +116,37 @@ def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tu
 
 
 def find_logs(folder: str) -> list[str]:
-    """Return the files of a folder that end like logs, at any depth, by name."""
-    return sorted(
-        str(file)
-        for file in Path(folder).rglob("*")
-        if file.suffix.lower() in LOG_ENDINGS and not file.name.startswith(".") and file.is_file()
-    )
+    """Return what may be logs in a folder, at any depth, by name.
+
+    These are the files that end like logs, and the files and folders that a format claims as a
+    whole; nothing is looked for inside those.
+    """
+    found: list[str] = []
+    for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+        if entry.name.startswith("."):
+            continue
+        is_log = entry.is_file() and entry.name.lower().endswith(LOG_ENDINGS)
+        if is_log or claimed(entry.path):
+            found.append(entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            found += find_logs(entry.path)
+    return found
 
 
-def _read_folder(path: str, format: str | None) -> tuple[Run, ...]:
+def read_folder(path: str, format: str | None = None) -> tuple[tuple[Run, ...], int]:
+    """Return the runs of all logs in a folder, and how many of its files were none.
+
+    Raises:
+        InputError: there is no log in it.
+    """
     files = find_logs(path)
     runs: list[Run] = []
+    passed = 0
     for file in files:
         try:
             runs += read_all(file, format)
         except InputError:  # a README beside the logs is no error
-            continue
+            passed += 1
     if not runs:
         looked = (
             f"{len(files)} files looked at" if files else f"no {' '.join(LOG_ENDINGS)} file in it"
@@ -113,35 +155,62 @@ def _read_folder(path: str, format: str | None) -> tuple[Run, ...]:
             f"{path} is a folder without a log gptdiag can read ({looked})",
             "name the log file itself; `gptdiag formats` lists what can be read",
         )
-    return tuple(runs)
+    return tuple(runs), passed
 
 
 def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
     """Return the runs in decoded text; see `read_all`."""
+    return _runs(*_parsed(text, format))
+
+
+def _parsed(
+    text: SourceText, format: str | None = None
+) -> tuple[SourceText, Format, Iterable[Item]]:
     chosen = find_format(format) if format else recognise(text)
-    runs = build_runs(text, chosen, chosen.parse(numbered(text)))
+    return text, chosen, chosen.parse(numbered(text))
+
+
+def _runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple[Run, ...]:
+    runs = build_runs(text, format, items)
     if not any(len(run.steps) or len(run.evals) for run in runs):
         raise FormatError(
-            f"{text.name}: read as {chosen.title}, but no training step or evaluation is in it",
+            f"{text.name}: read as {format.title}, but no training step or evaluation is in it",
             "is the log complete, or was another --format meant?",
         )
     return runs
 
 
-def build_runs(
-    text: SourceText, format: Format, items: Iterable[Record | Rows | Problem]
-) -> tuple[Run, ...]:
-    """Return the runs in what a format understood of a text, every line accounted for."""
-    builder = RunBuilder(format)
-    builder.add_all(items)
-    for no in text.cut_lines:
-        builder.add(
-            problem(
-                Line(no, text.lines[no - 1]),
-                f"longer than {MAX_LINE:,} characters, of which only the first were read",
-            )
-        )
-    return builder.build(text)
+def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple[Run, ...]:
+    """Return the runs in what a format understood of a text, every line accounted for.
+
+    Runs that share their lines (`NextRun`) each count all of them.
+    """
+    builders = [RunBuilder(format)]
+    names = [""]
+    for item in items:
+        if isinstance(item, NextRun):
+            builders.append(RunBuilder(format))
+            names.append(item.name)
+        else:
+            builders[-1].add(item)
+    if len(builders) > 1 and builders[0].is_empty():
+        del builders[0], names[0]
+    runs: list[Run] = []
+    for name, builder in zip(names, builders, strict=True):
+        for no in text.cut_lines:
+            why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
+            builder.add(problem(Line(no, text.lines[no - 1]), why))
+        runs += (_named(run, name) for run in builder.build(text))
+    if len(builders) == 1:
+        return tuple(runs)
+    return tuple(
+        replace(run, part=replace(run.part, index=index, count=len(runs)))
+        for index, run in enumerate(runs)
+    )
+
+
+def _named(run: Run, name: str) -> Run:
+    return replace(run, part=replace(run.part, name=name)) if name else run
 
 
 def numbered(text: SourceText) -> Iterator[Line]:
@@ -182,7 +251,7 @@ def recognise(text: SourceText) -> Format:
     return formats()[best]
 
 
-def _sample(lines: list[str], order: range) -> list[Line]:
+def _sample(lines: Sequence[str], order: range) -> list[Line]:
     found: list[Line] = []
     for index in order:
         line = lines[index]

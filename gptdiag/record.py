@@ -5,6 +5,7 @@ Named tuples, not dataclasses: a million-line log makes a million of each.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -12,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Value = float | int | str | bool | None
+
+# Stands for "not printed" in a column. A NaN of its own bits, as the run may log NaN.
+MISSING_BITS = 0x7FF8_6D69_7373_2E2E
+MISSING: float = struct.unpack("<d", struct.pack("<Q", MISSING_BITS))[0]
 
 
 class Line(NamedTuple):
@@ -42,14 +47,24 @@ class Record(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Many step records at once: what a format with a fast path yields for regular lines.
+    """Many step or eval records at once: what a format yields for regular lines.
 
     Means exactly the records that `expand` makes of it.
     """
 
     line: NDArray[np.int64]  # (n,)
     step: NDArray[np.int64]  # (n,)
-    columns: Mapping[str, NDArray[np.float64]]  # name -> (n,)
+    columns: Mapping[str, NDArray[np.float64]]  # name -> (n,), MISSING where a row has no value
+    kind: str = "step"  # or "eval"
+
+
+class NextRun(NamedTuple):
+    """What follows belongs to another run of the same lines, as in a table with a column per run.
+
+    Runs that stand one after the other in a log need no such mark: the builder tells them apart.
+    """
+
+    name: str
 
 
 class Problem(NamedTuple):
@@ -74,18 +89,28 @@ EVENTS = {
 }
 
 
-def expand(items: Iterable[Record | Rows | Problem]) -> Iterator[Record | Problem]:
+Item = Record | Rows | Problem | NextRun  # what a format yields
+
+
+def expand(items: Iterable[Item]) -> Iterator[Record | Problem]:
     """Yield records and problems one by one, with the rows of each `Rows` as records."""
     for item in items:
-        if not isinstance(item, Rows):
+        if isinstance(item, (Record, Problem)):
             yield item
-            continue
-        names = list(item.columns)
-        lines, steps = item.line.tolist(), item.step.tolist()
-        for no, step, *values in zip(
-            lines, steps, *(item.columns[n].tolist() for n in names), strict=True
-        ):
-            yield Record("step", no, step, dict(zip(names, values, strict=True)))
+        elif isinstance(item, Rows):
+            there = {n: is_there(values).tolist() for n, values in item.columns.items()}
+            columns = {n: values.tolist() for n, values in item.columns.items()}
+            for k, (no, step) in enumerate(
+                zip(item.line.tolist(), item.step.tolist(), strict=True)
+            ):
+                values = {n: column[k] for n, column in columns.items() if there[n][k]}
+                yield Record(item.kind, no, step, values)
+
+
+def is_there(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where a column holds a value, be it NaN, and not `MISSING`. (n,) -> (n,)"""
+    found: NDArray[np.bool_] = values.view(np.int64) != MISSING_BITS
+    return found
 
 
 MAX_QUOTED = 200  # characters of a problem line that are kept

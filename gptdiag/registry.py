@@ -13,12 +13,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from gptdiag.errors import UsageError, did_you_mean
 from gptdiag.finding import Clear, Finding
-from gptdiag.record import Line, Problem, Record, Rows, Value
+from gptdiag.record import Item, Line, Record, Value
+from gptdiag.run import Loaded
 
 # Of a run and its options, or of a pair of runs and its options where `Detector.pair` is set.
 Detect = Callable[[Any, Any], "Sequence[Finding] | Finding | Clear"]
@@ -36,18 +38,37 @@ HEADINGS = (
 FORMAT_HEADINGS = ("Written by", "Recognised lines", "Not in this log", "Traps")
 
 
+def _never(path: Path, head: bytes) -> bool:
+    return False
+
+
+def _no_text(head: list[Line], tail: list[Line]) -> float:
+    return 0.0
+
+
+def _no_lines(lines: Iterable[Line]) -> Iterator[Item]:
+    return iter(())
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One log format, read out of its module."""
+    """One log format, read out of its module.
+
+    Text is recognised by `sniff` and read by `parse`. A source that is no text of lines (a binary
+    file, a folder of many files) is recognised by `claims`, from its path and its first bytes
+    (none for a folder), and read by `load`.
+    """
 
     name: str
     title: str
     docs: str
     sniff: Callable[[list[Line], list[Line]], float]
-    parse: Callable[[Iterable[Line]], Iterator[Record | Rows | Problem]]
+    parse: Callable[[Iterable[Line]], Iterator[Item]]
     samples: Mapping[str, Record | str | None]
     flags: Mapping[str, str]  # canonical setting -> the user's flag
     defaults: Mapping[str, Value]  # what the trainer assumes for a setting nobody named
+    claims: Callable[[Path, bytes], bool] = _never
+    load: Callable[[Path], Loaded] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +141,13 @@ def formats() -> dict[str, Format]:
             module.NAME,
             module.TITLE,
             module.__doc__ or "",
-            module.sniff,
-            module.parse,
-            module.SAMPLES,
+            getattr(module, "sniff", _no_text),
+            getattr(module, "parse", _no_lines),
+            getattr(module, "SAMPLES", {}),
             getattr(module, "FLAGS", {}),
             getattr(module, "DEFAULTS", {}),
+            getattr(module, "claims", _never),
+            getattr(module, "load", None),
         )
     return found
 

@@ -5,15 +5,15 @@ Detectors read only `Run`. It knows nothing of log formats, of judging or of pri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gptdiag.record import Problem, Value
+from gptdiag.record import Item, Problem, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 UNITS = {
-    "loss": "nats per token, one training batch",
+    "loss": "nats per token, training batches since the previous row or the last of them",
+    "loss_ema": "nats per token, a running average of the training loss that cannot be undone",
     "lr": "learning rate",
     "grad_norm": "L2 norm of the gradient before clipping",
     "wall_ms": "ms since the previous step ended, whatever happened in between",
@@ -42,6 +43,7 @@ UNITS = {
     "mem_bytes": "peak device memory in bytes",
     "train_loss": "nats per token, mean over evaluation batches of the training split",
     "val_loss": "nats per token, mean over evaluation batches of the validation split",
+    "val_bpb": "bits per byte of the validation text, whatever the tokenizer",
     "train_loss_se": "standard error of train_loss in nats",
     "val_loss_se": "standard error of val_loss in nats",
     "time_s": "seconds on the log's own clock",
@@ -143,6 +145,7 @@ class Part:
     why: str = ""  # what told it from the run before it
     first_line: int = 1
     last_line: int = 0
+    name: str = ""  # its own name in the source, if it has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class SourceText:
     """The decoded lines of a source and how they were decoded; kept to quote evidence."""
 
     name: str
-    lines: list[str] = field(repr=False)
+    lines: Sequence[str] = field(repr=False)
     encoding: str = "utf-8"
     bad_characters: int = 0  # bytes that were no valid text and became U+FFFD
     unfinished: bool = False  # the last line has no line ending
@@ -160,6 +163,16 @@ class SourceText:
     def line(self, no: int) -> str:
         """Return the text of a 1-based line number, or an empty string outside the file."""
         return self.lines[no - 1] if 1 <= no <= len(self.lines) else ""
+
+
+class Loaded(NamedTuple):
+    """A source that is no text, as its format read it.
+
+    `text` has a line for each of its records, so that evidence can be quoted and lines counted.
+    """
+
+    text: SourceText
+    items: Iterable[Item]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -195,7 +208,8 @@ class Run:
         """Return the source, with the part when the source holds several runs."""
         if self.part.count == 1:
             return self.source
-        return f"{self.source} (run {self.part.index + 1} of {self.part.count})"
+        name = f": {self.part.name}" if self.part.name else ""
+        return f"{self.source} (run {self.part.index + 1} of {self.part.count}{name})"
 
     def event(self, *names: str) -> tuple[Event, ...]:
         """Return the events of the given names, in the order of the log."""

@@ -146,7 +146,7 @@ def _speed(run: Run, model: Model, last: int | None, planned: float | None) -> S
         tokens_per_s = model.tokens_per_step / times.typical_ms * 1000
     elif np.isfinite(printed).any():
         tokens_per_s = float(np.nanmedian(printed))
-    known = times.evals >= 2 or times.evals == 0
+    known = (times.evals >= 2 and times.holds_evals) or times.evals == 0
     remaining = None
     if planned and last is not None and last < planned:
         per_step = times.typical_ms

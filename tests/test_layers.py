@@ -15,7 +15,7 @@ PACKAGE = ROOT / "gptdiag"
 LAYERS = [
     {"errors", "schema", "__init__"},
     {"record", "runlog"},
-    {"run", "configfile", "devices"},
+    {"run", "configfile", "devices", "trainer_files"},
     {"finding", "pair", "stats"},
     {"wording", "source"},
     {"registry"},
@@ -27,6 +27,7 @@ LAYERS = [
     {"experiments", "comparison"},
     {"plots"},
     {"report"},
+    {"explain"},
     {"api", "commands", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -92,6 +93,21 @@ def test_detectors_read_only_runs_and_measures() -> None:
         assert {part_of(m) for m in imported(path)} <= allowed, path
     for path in (PACKAGE / "pair_detectors").glob("*.py"):
         assert {part_of(m) for m in imported(path)} <= {*allowed, "pair"}, path
+
+
+def test_renderers_read_only_the_analysis() -> None:
+    """And what it is made of: no source, format or detector, and no command line.
+
+    A comparison is made of measures of its pairs, an analysis is not.
+    """
+    allowed = {
+        *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
+        *("run", "summary", "wording"),
+    }
+    of_pairs = {*allowed, "comparison", "pair", "measures", "stats"}
+    for path in (PACKAGE / "report").rglob("*.py"):
+        may = of_pairs if "comparison" in str(path.relative_to(PACKAGE)) else allowed
+        assert {part_of(m) for m in imported(path)} <= may, path
 
 
 def test_schema_and_runlog_use_the_standard_library_only() -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"bokeh", "jinja2", "torch", "pandas", "matplotlib", "scipy", "tiktoken", "pyarrow"}
+HEAVY = {"bokeh", "jinja2", "rich", "torch", "pandas", "matplotlib", "scipy", "tiktoken", "pyarrow"}
 
 
 def loaded_by(code: str) -> set[str]:

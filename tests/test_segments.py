@@ -115,9 +115,11 @@ def test_two_chunks_of_records_give_the_same_runs_as_one() -> None:
     whole = parse_text(text)[0]
     for split in range(0, len(items), max(1, len(items) // 7)):
         builder = RunBuilder(format)
-        builder.add_all(items[:split])
+        for item in items[:split]:
+            builder.add(item)
         builder.build(text)  # building early must leave no trace
-        builder.add_all(items[split:])
+        for item in items[split:]:
+            builder.add(item)
         (run,) = builder.build(text)
         assert run.steps.step.tolist() == whole.steps.step.tolist()
         assert run.segments == whole.segments

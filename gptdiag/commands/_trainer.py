@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-import gptdiag
 from gptdiag.errors import UsageError
+from gptdiag.trainer_files import trainer_file
 
 SETTINGS = {"ignore_unknown_options": True, "help_option_names": []}
 
@@ -19,7 +19,7 @@ def run_script(name: str, arguments: tuple[str, ...], needs: tuple[str, ...]) ->
     Raises:
         UsageError: a package it needs is not installed, or the script is missing.
     """
-    script = find_script(name)
+    script = trainer_file(name)
     missing = [package for package in needs if importlib.util.find_spec(package) is None]
     if missing:
         raise UsageError(
@@ -28,12 +28,3 @@ def run_script(name: str, arguments: tuple[str, ...], needs: tuple[str, ...]) ->
         )
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, str(script), *arguments])
-
-
-def find_script(name: str) -> Path:
-    """Return the script inside the installed package, or beside it in a clone."""
-    package = Path(gptdiag.__file__).resolve().parent
-    for path in (package / "trainer" / name, package.parent / "train" / name):
-        if path.is_file():
-            return path
-    raise UsageError(f"the trainer's {name} is missing", "install gptdiag again")

@@ -8,14 +8,19 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis
-from gptdiag.commands._shared import (
-    analysed,
-    fact_options,
+from gptdiag.commands._facts import fact_options
+from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import (
     format_option,
     judging_options,
-    rendered,
     report_options,
+    run_option,
     settings_of,
+)
+from gptdiag.commands._progress import progress
+from gptdiag.commands._shared import (
+    analysed,
+    rendered,
     told_failures,
     write_bytes,
     write_output,
@@ -26,6 +31,7 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputEr
 @click.command("analyze", short_help="Say how a training run is.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @format_option
+@run_option
 @report_options
 @click.option("--plots", metavar="DIR", help="Also draw all figures into a folder, as PNG.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -39,8 +45,12 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
     LOG is a file, a compressed file (.gz, .zst), a folder of logs, or - for standard input.
     """
     settings = settings_of(given)
-    analysis, unreadable = analysed(logs, given, settings)
-    text = rendered(analysis, given["report"], given["output"])
+    with progress() as tell:
+        analysis, unreadable = analysed(logs, given, tell, settings)
+        tell("writing the report")
+        if given["report"] == "html":
+            load_matplotlib()
+        text = rendered(analysis, given["report"], given["output"])
     write_output(text, given["output"], given["force"])
     if given["plots"]:
         _plot(analysis, given["plots"], given["force"])
@@ -53,11 +63,15 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
 
 def _plot(analysis: Analysis, folder: str, force: bool) -> None:
     """Write every figure into a folder, which is made if it is not there."""
+    load_matplotlib()
     from gptdiag.plots.draw import encode, every_figure
 
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    for name, figure in every_figure(analysis):
-        write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)
+    with progress() as tell:
+        tell("drawing")
+        for name, figure in every_figure(analysis):
+            tell(f"drawing {name}")
+            write_bytes(encode(figure, "png"), os.path.join(folder, f"{name}.png"), force)

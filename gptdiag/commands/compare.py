@@ -7,14 +7,18 @@ from typing import Any
 import click
 
 from gptdiag.api import FACTS, contexts_of, read_together
-from gptdiag.commands._shared import (
-    facts_per_run,
-    figure_kind,
+from gptdiag.commands._facts import facts_per_run
+from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import (
+    comparison_report_options,
     format_option,
     judging_options,
-    rendered,
-    report_options,
     settings_of,
+)
+from gptdiag.commands._progress import progress
+from gptdiag.commands._shared import (
+    figure_kind,
+    rendered,
     told_failures,
     write_bytes,
     write_output,
@@ -27,7 +31,7 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
 @click.argument("base", metavar="BASE")
 @click.argument("others", nargs=-1, metavar="NEW...")
 @format_option
-@report_options
+@comparison_report_options
 @click.option(
     "--target",
     type=float,
@@ -56,12 +60,15 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
     settings = settings_of(given)
     if given["plot"]:
         figure_kind(given["plot"])  # before the work
-    runs = read_together((base, *others), given["format"])
-    facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
-    comparison = compare_runs(
-        runs, contexts=contexts_of(facts, len(runs)), settings=settings, wanted=given["target"]
-    )
-    text = rendered(comparison, given["report"], given["output"])
+    with progress() as tell:
+        tell("reading the logs")
+        runs = read_together((base, *others), given["format"])
+        tell("comparing")
+        facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
+        comparison = compare_runs(
+            runs, contexts=contexts_of(facts, len(runs)), settings=settings, wanted=given["target"]
+        )
+        text = rendered(comparison, given["report"], given["output"])
     write_output(text, given["output"], given["force"])
     if given["plot"]:
         _plot(comparison, given["plot"], given["x"], given["force"])
@@ -71,6 +78,7 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
 
 
 def _plot(comparison: Comparison, path: str, x: str, force: bool) -> None:
+    load_matplotlib()
     from gptdiag.plots.draw import encode
 
     write_bytes(encode(comparison.plot(x), figure_kind(path)), path, force)

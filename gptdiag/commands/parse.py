@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from itertools import chain
 
 import click
 
-from gptdiag.commands._shared import format_option, read_sources, write_bytes
+from gptdiag.commands._options import format_option, run_option
+from gptdiag.commands._progress import progress
+from gptdiag.commands._shared import (
+    only_run,
+    read_sources,
+    write_bytes,
+)
 from gptdiag.convert import to_csv, to_frame, to_jsonl
 from gptdiag.errors import OutputError, UsageError
-from gptdiag.reader import build_runs, numbered, recognise
+from gptdiag.reader import build_runs, understood
 from gptdiag.record import Problem, Record, expand
-from gptdiag.registry import find_format
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
-from gptdiag.source import read_text
 
 
 @click.command("parse", short_help="Show what was understood, or convert.")
@@ -29,48 +35,51 @@ from gptdiag.source import read_text
     show_default=True,
     help="Line by line, or the run in another format.",
 )
-@click.option(
-    "--run", "number", type=int, metavar="N", help="Which run, of a file that holds several."
-)
+@run_option
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    log: str, format: str | None, target: str, number: int | None, output: str | None, force: bool
+    log: str, format: str | None, target: str, run: int | None, output: str | None, force: bool
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
-        if output:
-            _write("\n".join(_explained(log, format)).encode() + b"\n", output, force)
-            return
-        for line in _explained(log, format):
-            click.echo(line)
+        _show(log, format, output, force)
         return
-    run = _chosen(log, format, number)
-    if target == "jsonl":
-        data = to_jsonl(run).encode()
-    elif target == "csv":
-        data = to_csv(run).encode()
-    else:
-        data = _parquet(run)
-        if output is None:
-            raise UsageError("Parquet is binary; say where to with -o FILE")
+    if target == "parquet" and output is None:
+        raise UsageError("Parquet is binary; say where to with -o FILE")
+    with progress() as tell:
+        chosen = only_run(read_sources((log,), format, tell)[0], run)
+        tell("converting")
+        data = _converted(chosen, target)
     _write(data, output, force)
+
+
+def _show(log: str, format: str | None, output: str | None, force: bool) -> None:
+    lines = _explained(log, format)
+    with progress() as tell:
+        if log != "-":
+            tell(f"reading {os.path.basename(log)}")
+        first = next(lines)  # by then all is read
+    if output:
+        _write("\n".join([first, *lines]).encode() + b"\n", output, force)
+        return
+    for line in chain([first], lines):
+        click.echo(line)
 
 
 def _explained(log: str, format: str | None) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
-    text = read_text(log)
-    chosen = find_format(format) if format else recognise(text)
-    items = list(chosen.parse(numbered(text)))
+    text, chosen, found = understood(log, format)
+    items = list(found)
     runs = build_runs(text, chosen, items)
     shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]
     for run in runs:
         shown += run.problems
-    understood: dict[int, list[str]] = {}
+    by_line: dict[int, list[str]] = {}
     for item in shown:
-        understood.setdefault(item.line, []).append(_described(item))
+        by_line.setdefault(item.line, []).append(_described(item))
     for no, line in enumerate(text.lines, 1):
-        for said in understood.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
+        for said in by_line.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
     read, ignored, problems = (
         sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
@@ -89,15 +98,10 @@ def _described(item: Record | Problem) -> str:
     return f"{item.kind:<8} {step:>8}  {values}"
 
 
-def _chosen(log: str, format: str | None, number: int | None) -> Run:
-    runs, _ = read_sources((log,), format)
-    if number is None and len(runs) > 1:
-        raise UsageError(
-            f"{log} holds {len(runs)} runs; say which with --run 1 to --run {len(runs)}"
-        )
-    if number is not None and not 1 <= number <= len(runs):
-        raise UsageError(f"there is no run {number}; {log} holds {len(runs)}")
-    return runs[(number or 1) - 1]
+def _converted(run: Run, target: str) -> bytes:
+    if target == "parquet":
+        return _parquet(run)
+    return (to_jsonl(run) if target == "jsonl" else to_csv(run)).encode()
 
 
 def _parquet(run: Run) -> bytes:

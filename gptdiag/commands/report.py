@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from gptdiag.api import render
+from gptdiag.commands._facts import fact_options
+from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import format_option, run_option
+from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     analysed,
-    fact_options,
-    format_option,
     told_failures,
     write_output,
 )
@@ -24,6 +26,7 @@ from gptdiag.settings import make_settings
 @click.option("--static", is_flag=True, help="Without JavaScript: the charts are pictures.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @format_option
+@run_option
 @fact_options
 @click.option("--preview", is_flag=True, help="Also run detectors that are still in preview.")
 @click.pass_obj
@@ -33,8 +36,11 @@ def command(shared: dict[str, bool], /, logs: tuple[str, ...], **given: Any) -> 
     The page is one file that works offline and asks no host for anything. Its charts share their
     steps: zoom into one and all follow; the tooltip tells all values of a step.
     """
-    analysis, unreadable = analysed(logs, given, make_settings(preview=given["preview"]))
-    page = render(analysis, "html", static=given["static"])
+    with progress() as tell:
+        analysis, unreadable = analysed(logs, given, tell, make_settings(preview=given["preview"]))
+        tell("drawing")
+        load_matplotlib()
+        page = render(analysis, "html", static=given["static"])
     write_output(page, given["output"], given["force"])
     if told_failures(analysis, shared["verbose"]):
         return EXIT_DETECTOR_FAILED

@@ -51,7 +51,13 @@ class Options:
     low: float = 20.0  # % of the device's peak; tuned runs of small GPTs reach twice that
 
 
-@detector("GD401", severity="note", needs=("steps.wall_ms",), options=Options, state="stable")
+@detector(
+    "GD401",
+    severity="note",
+    needs=("steps.wall_ms|steps.step_ms",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     use, times = utilisation(run), timing(run)
     if use.true_pct is None or use.peak_tflops is None:

@@ -32,7 +32,6 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
@@ -42,14 +41,13 @@ from gptdiag.measures.outlook import outlook
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
+from gptdiag.stats.repetition import NEARLY_NEW, worth
 from gptdiag.wording import large, percent, significant
-
-HALF_LIFE = 15.387756  # R_D*, repetitions after which another is worth 1/e of new text
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    epochs: float = 4.0  # up to here repetition is nearly as good as new text (Muennighoff et al.)
+    epochs: float = NEARLY_NEW  # up to here repetition is nearly as good as new text
 
 
 @detector(
@@ -72,15 +70,6 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if epochs <= options.epochs:
         return Clear(f"{significant(epochs)} epochs over {large(model.dataset_tokens)} tokens")
     return _finding(run, epochs, tokens, model.dataset_tokens, model.dataset_source, last)
-
-
-def worth(epochs: float) -> float:
-    """Return how many epochs of new text so many epochs over the same text are worth.
-
-    >>> [round(worth(n), 2) for n in (1, 4, 16, 40)]
-    [1.0, 3.73, 10.58, 15.17]
-    """
-    return 1 + HALF_LIFE * (1 - exp(-(epochs - 1) / HALF_LIFE))
 
 
 def _finding(run: Run, epochs: float, tokens: int, size: int, source: str, last: int) -> Finding:

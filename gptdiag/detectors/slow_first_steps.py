@@ -43,7 +43,7 @@ LEAST_STEPS = 2.0  # plain steps of extra time below which warm-up is not worth 
 COSTLY = 0.1  # share of the run's time from which skipping compilation is worth a thought
 
 
-@detector("GD303", severity="note", needs=("steps.wall_ms",), state="stable")
+@detector("GD303", severity="note", needs=("steps.wall_ms|steps.step_ms",), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     times = timing(run)
     if times is None or times.plain.sum() < 2:

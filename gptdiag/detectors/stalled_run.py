@@ -49,7 +49,13 @@ class Options:
     least_s: float = 120.0  # seconds; a shorter silence is not judged
 
 
-@detector("GD306", severity="error", needs=("steps.wall_ms",), options=Options, state="stable")
+@detector(
+    "GD306",
+    severity="error",
+    needs=("steps.wall_ms|steps.step_ms",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     silent = run.number("silent_ms")
     if silent is None:

@@ -55,7 +55,13 @@ class Options:
     single_cost: float = 0.05  # share of the time that fewer than three must cost
 
 
-@detector("GD304", severity="warning", needs=("steps.wall_ms",), options=Options, state="stable")
+@detector(
+    "GD304",
+    severity="warning",
+    needs=("steps.wall_ms|steps.step_ms",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     plain = np.flatnonzero(times.plain) if times else np.zeros(0, dtype=np.int64)

@@ -72,7 +72,13 @@ class _Drop:
     recovered: bool
 
 
-@detector("GD305", severity="warning", needs=("steps.wall_ms",), options=Options, state="stable")
+@detector(
+    "GD305",
+    severity="warning",
+    needs=("steps.wall_ms|steps.step_ms",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     if times is None:

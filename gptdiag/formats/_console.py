@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from gptdiag.record import Line, Record
 
-NUMBER = r"[-+]?(?:\d[\d,]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf(?:inity)?)"
+NUMBER = r"[-+]?(?:\d[\d,]*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+|nan|inf(?:inity)?)"
 
 _CHARS = re.compile(
     r"Traceback|Error|Exception|Interrupt|Killed|kill|\^C|CANCELLED|Segmentation|"

@@ -24,7 +24,7 @@ _COUNTS = (
     (re.compile(r"num non-decayed parameter tensors: \d+, with ([\d,]+)"), "other_parameters"),
     (re.compile(r"train (?:tokens\s*=|has)\s*([\d,]+)"), "dataset_tokens"),
 )
-_MILLIONS = re.compile(r"number of parameters: (\d+\.?\d*)M")
+_MILLIONS = re.compile(r"number of parameters: (\d+(?:\.\d*)?)M")
 _FUSED = re.compile(r"using fused AdamW: (True|False)")
 _SAYS = (
     (re.compile(r"compiling (?:the )?model"), "compile"),

@@ -154,8 +154,8 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _STOCK = re.compile(
-    r"iter (\d+): loss (-?\d+\.?\d*|-?nan|-?inf), time (\d+\.?\d*)ms"
-    r"(?:, mfu (-?\d+\.?\d*)%)?\s*$"
+    r"iter (\d+): loss (-?\d+(?:\.\d*)?|-?nan|-?inf), time (\d+(?:\.\d*)?)ms"
+    r"(?:, mfu (-?\d+(?:\.\d*)?)%)?\s*$"
 )
 _STOCK_EVAL = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
 _CUT = re.compile(

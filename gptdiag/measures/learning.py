@@ -111,6 +111,8 @@ def _stuck(run: Run, levels: Levels, limit: float, start: FirstLoss | None) -> S
         return None
     first = int(np.searchsorted(levels.step, last - TAIL * (last - begun)))
     tail = levels.loss[first:]
+    if len(tail) < 2:  # a damaged step number far beyond all others
+        return None
     down = median_shift(tail[len(tail) // 2 :], tail[: len(tail) // 2], levels.sigma)
     level = float(np.median(tail))
     learnt = float(np.min(levels.loss)) < limit  # once lower, it is no failure to learn

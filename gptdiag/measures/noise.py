@@ -54,7 +54,8 @@ def eval_noise(run: Run, name: str = "val_loss") -> Noise:
         return logged
     found = [scatter] if scatter is not None else []
     eval_iters, batch = run.number("eval_iters"), batch_noise(run)
-    if eval_iters and batch and eval_iters >= 1:
+    single = run.setting("loss_over") != "interval"  # else a mean over batches, not one batch
+    if eval_iters and batch and eval_iters >= 1 and single:
         sigma = batch.sigma / np.sqrt(eval_iters)
         found.append(Noise(float(sigma), f"the batch losses and eval_iters = {eval_iters:.0f}"))
     if found:

@@ -14,6 +14,7 @@ from gptdiag.run import Bools, Floats, Ints, Run
 from gptdiag.stats.robust import noise_scale, print_quantum, scale
 from gptdiag.stats.smooth import trend
 
+TIMES = ("wall_ms", "step_ms")  # columns to take step times from, the first that is logged
 WARMUP_ROWS = 20  # at most this many logged rows after a process start count as warm-up
 WARMUP_EXCESS = 1.5  # a first step this much slower than those after it is not warm yet
 SMALLEST_BLOCK, LARGEST_BLOCK = 9, 64  # rows over which the local typical time is taken
@@ -26,7 +27,7 @@ class Timing:
 
     step: Ints
     line: Ints
-    ms: Floats  # wall time of the step, as printed
+    ms: Floats  # wall time of the step; where none is logged, the time of the step alone
     span: Ints  # optimizer steps this row stands for: 1 unless log_interval hides some
     is_eval: Bools
     is_save: Bools  # a checkpoint was written in this step
@@ -37,6 +38,7 @@ class Timing:
     noise: float  # scatter of plain steps around their local level, relative
     quantum: float  # ms
     evals: int  # evaluations in the log, also those in steps that were not logged
+    holds_evals: bool  # False where the times are of the steps alone: evaluations do not show
 
     @property
     def plain(self) -> Bools:
@@ -93,19 +95,20 @@ class Timing:
 @lru_cache(maxsize=4)
 def timing(run: Run) -> Timing | None:
     """Return the timing of a run, or None if no step has a usable time."""
-    ms = run.steps["wall_ms"]
-    good = np.isfinite(ms) & (ms > 0)
-    if not good.any():
+    name = next((n for n in TIMES if np.any(run.steps[n] > 0)), None)
+    if name is None:
         return None
-    steps = run.steps.where(good)
-    ms = steps["wall_ms"]
+    ms = run.steps[name]
+    good = np.isfinite(ms) & (ms > 0)
+    steps, ms = run.steps.where(good), ms[good]
     evals = run.evals.step[run.evals.has("val_loss") | run.evals.has("train_loss")]
     saves = np.array([e.line for e in run.event("save")], dtype=np.int64)
-    is_eval = np.isin(steps.step, evals)
+    holds_evals = name == "wall_ms"
+    is_eval = np.isin(steps.step, evals) & holds_evals
     is_save = np.zeros(len(ms), dtype=bool)
     row = np.searchsorted(steps.line, saves)  # a checkpoint is announced before its step's line
-    is_save[row[row < len(ms)]] = True
-    saved_ms = np.nan_to_num(steps["save_ms"])
+    is_save[row[row < len(ms)]] = holds_evals
+    saved_ms = np.nan_to_num(steps["save_ms"]) * holds_evals
     is_save |= saved_ms > 0
     is_warmup = _warmup(ms, steps.segment, is_eval | is_save)
     local, typical, noise = _levels(ms, ~(is_eval | is_save | is_warmup))
@@ -123,6 +126,7 @@ def timing(run: Run) -> Timing | None:
         noise=noise,
         quantum=print_quantum(ms),
         evals=len(evals),
+        holds_evals=holds_evals,
     )
 
 

@@ -2,3 +2,5 @@
 
 One file per figure. Nothing here is imported before a chart is asked for.
 """
+
+KINDS = ("png", "svg", "pdf")  # of files

@@ -25,6 +25,13 @@ class Axis:
     position: Floats  # (k,)
     slope: float  # position per step beyond the last known one
 
+    @property
+    def first(self) -> float:
+        """Return the first position above zero, that of step 1 if it is known."""
+        known = self.at(np.ones(1))
+        above = np.concatenate([known, self.position, [self.slope, 1.0]])
+        return float(above[above > 0][0])
+
     def at(self, step: Floats | Ints) -> Floats:
         """Return the x positions of steps. (n,) -> (n,)"""
         steps = np.asarray(step, dtype=np.float64)

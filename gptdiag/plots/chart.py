@@ -36,6 +36,7 @@ class LossChart:
     val: Floats  # NaN where there is none
     val_se: Floats | None  # standard error of each validation loss; None if it is not known
     val_se_source: str  # "the logged standard error", ...; empty if it is not known
+    train_se: Floats | None  # the logged standard error of each evaluated training loss
     best_step: int | None  # of the lowest validation loss
     best_val: float | None
     fan: Fan | None

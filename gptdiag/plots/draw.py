@@ -20,9 +20,9 @@ from gptdiag.plots.panel import Panel
 from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes
 from gptdiag.plots.style import DARK, LIGHT, TITLE, Style, label, settings
 from gptdiag.run import Run
+from gptdiag.wording import plural
 
 FIGURES = ("overview", "loss", "timing", "mfu", "rate")
-KINDS = ("png", "svg", "pdf")
 SIZE = (9.0, 5.4)  # inches
 DPI = 150
 MOST_RUNS = 30  # over each other; more cannot be told apart
@@ -48,7 +48,7 @@ def draw(
     Args:
         figure: one of FIGURES; empty takes the overview for one run, the loss for several.
         x: what the x axis counts, one of AXES.
-        run: index of the one run to draw; None draws all.
+        run: index of the one run to draw; None draws all that tell the axis (`without_axis`).
 
     Raises:
         UsageError: there is no such figure or axis, or the logs cannot be shown in it.
@@ -59,17 +59,26 @@ def draw(
     _check(figure, x, len(runs))
     style = DARK if dark else LIGHT
     axes = _axes(runs, x)
-    charts = [_charts(analysis, k) for k in chosen]
+    charts = [_charts(analysis, k) for k, axis in zip(chosen, axes, strict=True) if axis]
     with settings(style):
         made = Figure(figsize=SIZE, layout="constrained")
         FigureCanvasAgg(made)
         if len(runs) > 1:
-            _several(made, charts, axes, style, log_x)
-        else:
+            left_out = f"{plural(axes.count(None), 'run')} without {x} not drawn"
+            known = [axis for axis in axes if axis]
+            _several(made, charts, known, style, log_x, left_out if None in axes else "")
+        elif axes[0]:
             _one(made, figure, charts[0], axes[0], style, log_x)
-        made.draw_without_rendering()  # ticks and layout are made in this style, not a later one
-        made.set_layout_engine("none")
+        _laid_out(made)
     return made
+
+
+def _laid_out(figure: Figure) -> None:
+    """Place the axes once, in the style of now; a layout engine would do it at each drawing."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def every_figure(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
@@ -93,7 +102,7 @@ def _charts(analysis: Analysis, k: int) -> Charts:
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """Return a figure as a file of one of KINDS; the same figure gives the same bytes."""
+    """Return a figure as a file of a kind (`plots.KINDS`); the same figure gives the same bytes."""
     dates: dict[str, dict[str, Any]] = {
         "svg": {"Date": None},
         "pdf": {"CreationDate": None},
@@ -121,12 +130,19 @@ def _check(figure: str, x: str, runs: int) -> None:
         raise UsageError(f"{runs} runs are too many for one figure; it takes {MOST_RUNS}")
 
 
-def _axes(runs: list[Run], x: str) -> list[Axis]:
+def without_axis(analysis: Analysis, x: str) -> list[str]:
+    """Return the names of the runs that do not tell tokens or times, and so cannot be drawn."""
+    axes = common_axes(analysis.runs, x)
+    return [run.label for run, axis in zip(analysis.runs, axes, strict=True) if axis is None]
+
+
+def _axes(runs: list[Run], x: str) -> list[Axis | None]:
     axes = common_axes(runs, x)
-    for run, axis in zip(runs, axes, strict=True):
-        if axis is None:
-            raise UsageError(f"{run.label} does not tell {x}", "--x steps always works")
-    return [axis for axis in axes if axis]
+    if not any(axes):
+        which = runs[0].label if len(runs) == 1 else f"none of the {len(runs)} runs"
+        verb = "does not tell" if len(runs) == 1 else "tells"
+        raise UsageError(f"{which} {verb} {x}", "--x steps always works")
+    return axes
 
 
 def _one(made: Figure, figure: str, charts: Charts, axis: Axis, style: Style, log_x: bool) -> None:
@@ -149,13 +165,18 @@ def _one(made: Figure, figure: str, charts: Charts, axis: Axis, style: Style, lo
 
 
 def _several(
-    made: Figure, charts: list[Charts], axes: list[Axis], style: Style, log_x: bool
+    made: Figure,
+    charts: list[Charts],
+    axes: list[Axis],
+    style: Style,
+    log_x: bool,
+    left_out: str,
 ) -> None:
     frame = made.add_subplot()
     frame.set_xscale("log" if log_x else "linear")
     panels = [Panel(made, frame, style, axis, SIZE[0] - 1) for axis in axes]
     made.set_size_inches(SIZE[0], SIZE[1] + 0.2 * max(len(charts) - 3, 0))
-    loss.overlay(panels, charts, short_names([c.label for c in charts]))
+    loss.overlay(panels, charts, short_names([c.label for c in charts]), left_out)
 
 
 def _subtitle(made: Figure, name: str) -> None:

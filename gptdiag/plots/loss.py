@@ -23,6 +23,7 @@ TITLE = "Loss"
 UNIT = "loss (nats per token)"
 FAN_ROOM = 0.6  # of the log; a longer forecast runs out of the chart, its end is in the legend
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # of several runs, beside their colours
+THICK, THIN = 1.8, 1.0  # points; lines of one of several runs
 FAINT_RUNS = 3  # with more runs than this, single batches are not drawn
 
 
@@ -141,21 +142,38 @@ def _at_edge(
     return points
 
 
-def overlay(panels: list[Panel], charts: list[Charts], names: list[str]) -> None:
-    """Draw several runs over each other: one panel per run, all with the same axes."""
+def overlay(
+    panels: list[Panel], charts: list[Charts], names: list[str], left_out: str = ""
+) -> None:
+    """Draw several runs over each other: one panel per run, all with the same axes.
+
+    Args:
+        left_out: what the legend says of runs that are not drawn.
+    """
     there = [(p, c.loss, n) for p, c, n in zip(panels, charts, names, strict=True) if c.loss]
     there = [(p, c, n) for p, c, n in there if len(c.loss) or len(c.eval_step)]
-    first = panels[0]
+    first, faint = panels[0], len(there) <= FAINT_RUNS
     if not there:
         first.nothing(TITLE, "no log holds a finite loss")
         return
-    first.axes.set_ylim(*limits_of([replace(chart, fan=None) for _, chart, _ in there]))
+    first.axes.set_ylim(*limits_of([_shown(chart, faint) for _, chart, _ in there]))
     first.x_limits(np.concatenate([_x_of(panel, chart) for panel, chart, _ in there]))
     for number, (panel, chart, name) in enumerate(there):
-        _one_of_several(panel, chart, name, number, len(there) <= FAINT_RUNS)
+        _one_of_several(panel, _shown(chart, faint), name, number, faint)
         if panel is not first:
             first.entries += panel.entries
+    _explain(first, [chart for _, chart, _ in there])
+    if left_out:
+        first.entry(Line2D([], [], lw=0), left_out)
     first.finish(TITLE, UNIT)
+
+
+def _shown(chart: LossChart, faint: bool) -> LossChart:
+    """Return what is drawn of one of several runs; evaluated training losses only if no others."""
+    batches = chart.loss if faint else chart.smoothed[np.isfinite(chart.smoothed)]
+    none = np.full(len(chart.train), np.nan)
+    alone = not len(chart.loss) and not np.isfinite(chart.val).any()
+    return replace(chart, fan=None, loss=batches, train=chart.train if alone else none)
 
 
 def _one_of_several(panel: Panel, chart: LossChart, name: str, number: int, faint: bool) -> None:
@@ -167,15 +185,25 @@ def _one_of_several(panel: Panel, chart: LossChart, name: str, number: int, fain
     val = np.isfinite(chart.val)
     x, y = downsample(panel.at(chart.step), chart.smoothed)
     (line,) = panel.axes.plot(
-        x, y, color=colour, lw=1.0 if val.any() else 1.8, ls=dash, alpha=0.8, zorder=3
+        x, y, color=colour, lw=THIN if val.any() else THICK, ls=dash, alpha=0.8, zorder=3
     )
-    best = ""
-    if val.any():
-        size = 4.5 if val.sum() <= 60 else 0.0
+    evaluated = chart.val if val.any() else chart.train
+    good = np.isfinite(evaluated)
+    if good.any():
+        size = 4.5 if good.sum() <= 60 else 0.0
         (line,) = panel.axes.plot(
-            panel.at(chart.eval_step[val]), chart.val[val], color=colour, lw=1.8, ls=dash,
+            panel.at(chart.eval_step[good]), evaluated[good], color=colour, lw=THICK, ls=dash,
             marker=marker, ms=size, mfc=panel.style.ground, zorder=4,
         )  # fmt: skip
+    best = ""
+    if val.any():
         at = in_nats(float(chart.best_val or 0), digits_of(chart.val))
         best = f": best validation {at} at step {chart.best_step}"
     panel.entry(line, name + best)
+
+
+def _explain(panel: Panel, charts: list[LossChart]) -> None:
+    """Tell the thin lines from the thick ones, where a run has both."""
+    if any(len(c.loss) and np.isfinite(c.val).any() for c in charts):
+        for width, what in ((THICK, "thick: validation"), (THIN, "thin: training, running median")):
+            panel.entry(Line2D([], [], color=panel.style.muted, lw=width), what)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis as MplAxis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from gptdiag.plots.chart import Mark
@@ -27,6 +28,9 @@ MOST_MARKS = 5  # findings shown in one panel
 WHOLE = 0.9  # a finding about more of the x axis than this shades nothing: it would tell nothing
 # Findings about single steps far apart, not about all steps between the first and the last.
 SINGLE_STEPS = frozenset({"GD103", "GD301", "GD302", "GD303", "GD304", "GD403"})
+# From end to end of a logarithmic axis: below it has the ticks of a linear one, below 1, 2 and 5 of
+# each power of ten, else only the powers.
+NARROW, DECADES = 6.0, 500.0
 LEGEND = SMALL + 0.5  # points
 
 
@@ -44,9 +48,9 @@ class Panel:
     rows: int = 0  # of findings and legend, above the axes
 
     def at(self, step: Floats | Ints | int) -> Floats:
-        """Return the x positions of steps; on a logarithmic axis step 0 stands at 1."""
+        """Return the x positions of steps; on a logarithmic axis step 0 stands where 1 does."""
         x = self.axis.at(np.atleast_1d(np.asarray(step, dtype=np.float64)))
-        return np.maximum(x, 1.0) if self.axes.get_xscale() == "log" else x
+        return np.maximum(x, self.axis.first) if self.axes.get_xscale() == "log" else x
 
     def x_limits(self, x: Floats) -> None:
         """Set the x axis to hold positions, with a margin."""
@@ -87,6 +91,8 @@ class Panel:
             self.axes.xaxis.set_major_locator(
                 MaxNLocator(max(3, round(1.1 * self.width)), steps=[1, 2, 2.5, 5, 10])
             )
+        else:
+            log_ticks(self.axes.xaxis)
         self.axes.xaxis.set_major_formatter(lambda value, _: short(value))
         self.axes.set_ylabel(y_label)
         self.title = title
@@ -98,7 +104,7 @@ class Panel:
         """Write the title above so many rows, and the legend below the title."""
         self.axes.set_title(
             self.title, loc="left", fontsize=TITLE, fontweight="bold", pad=6 + ROW * rows,
-            parse_math=False,
+            y=1.0, parse_math=False,  # without y matplotlib looks at all ticks for its place
         )  # fmt: skip
         if not self.entries:
             return
@@ -176,6 +182,16 @@ class Panel:
             color=colour, parse_math=False, bbox=ground if upon else None,
         )  # fmt: skip
         written.set_in_layout(False)
+
+
+def log_ticks(axis: MplAxis) -> None:
+    """Place the ticks of a logarithmic axis whose limits are set, enough of them in any range."""
+    low, high = axis.get_view_interval()
+    if high < NARROW * low:
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < DECADES * low else (1.0,)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def short(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gptdiag.plots.chart import LOGGED, Charts
-from gptdiag.plots.panel import Panel
+from gptdiag.plots.panel import Panel, log_ticks
 from gptdiag.plots.series import downsample
 from gptdiag.wording import percent, significant
 
@@ -61,6 +61,7 @@ def gradient(panel: Panel, charts: Charts) -> None:
     if len(positive) and top > WIDE * usual:
         panel.axes.set_yscale("log")
         panel.axes.set_ylim(float(positive.min()) / 1.3, top * 1.4)
+        log_ticks(panel.axes.yaxis)
         panel.axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     else:
         panel.axes.set_ylim(0, 1.1 * top if top > 0 else 1.0)

@@ -97,6 +97,7 @@ def loss_chart(run: Run) -> LossChart | None:
         val=evals["val_loss"],
         val_se=errors,
         val_se_source=source,
+        train_se=evals["train_loss_se"] if np.isfinite(evals["train_loss_se"]).any() else None,
         best_step=int(curve.step[curve.best]) if curve else None,
         best_val=float(curve.val[curve.best]) if curve else None,
         fan=_fan(run),

@@ -122,6 +122,7 @@ def _glyphs() -> frozenset[int]:
     return frozenset(font.get_charmap())
 
 
+@lru_cache(maxsize=1000)
 def width_of(text: str, size: float) -> float:
     """Return how wide a text is, in points, at a font size in points."""
     font = font_manager.FontProperties(family=FONT, size=size)

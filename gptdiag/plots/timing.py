@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from gptdiag.plots.chart import Charts, TimeChart
-from gptdiag.plots.panel import Panel
+from gptdiag.plots.panel import Panel, log_ticks
 from gptdiag.plots.series import downsample
 from gptdiag.run import Floats, Ints
 from gptdiag.wording import milliseconds
@@ -42,9 +41,7 @@ def _limits(panel: Panel, chart: TimeChart) -> None:
     if high > WIDE * usual:
         panel.axes.set_yscale("log")
         panel.axes.set_ylim(low / 1.3, high * 1.4)
-        subs = (1.0, 2.0, 5.0) if high < 300 * low else (1.0,)
-        panel.axes.yaxis.set_major_locator(LogLocator(subs=subs))
-        panel.axes.yaxis.set_minor_formatter(NullFormatter())
+        log_ticks(panel.axes.yaxis)
     else:
         panel.axes.set_ylim(0, high * 1.1)
     panel.axes.yaxis.set_major_formatter(lambda value, _: _tick(value))

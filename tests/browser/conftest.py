@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,21 @@ from gptdiag.reader import parse_text
 from gptdiag.report.html import render
 from gptdiag.simulate import FAULTS, log_of
 from gptdiag.source import read_text
-from tests.corpus_files import ROOT
+from tests.browser.logs import hostile_log
+from tests.corpus_files import CORPUS, ROOT
 from tests.helpers import source_text
 
-KINDS = ("jsonl", "console", "nan", "several", "hostile")
+EXAMPLES = {"jsonl": "shakespeare_char_fast.jsonl.gz", "console": "overfitting_cpu.log"}
+PLANTED = {"nan": "GD101", "several": "GD903"}
+MADE_UP = (*EXAMPLES, *PLANTED, "hostile")
+# Real logs of other people, kept beside the project: kind -> file
+REAL = {
+    "nanogpt": "nanogpt/001_iho_baseline.log",
+    "resumed": "nanogpt/024_hadis_pt_resume.log",
+    "interrupted": "nanogpt/028_hadis_wandb_095535.log",
+    "runs": "nanogpt/086_kharel_nb_1.log",
+    "build-nanogpt": "build_nanogpt/agndm_no_warmup_stdout.out",
+}
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -30,47 +42,35 @@ FLAGS = (
     "--window-size=1280,900",
 )
 
-
-def hostile_log() -> str:
-    """A log whose every text is an attack, and which still is a run."""
-    attack = "<script>alert(1)</script></style></script><img src=x onerror=alert(2)>"
-    lines = [
-        f"Overriding: out_dir = '{attack}'",
-        "Overriding: dataset = 'javascript:alert(3)'",
-        f"Overriding: {attack} = 1",
-        "\x1b]0;title\x07\x1b[31mred\x1b[0m {{ 7 * 7 }} {% raw %} ${alert(4)} <!-- --> ]]>",
-        "tokens per iteration will be: 16,384",
-        "x" * 10_000_000 + attack,
-    ]
-    for step in range(0, 400, 10):
-        if step % 100 == 0:
-            lines.append(f"step {step}: train loss {4 - step / 200:.4f}, val loss 4.1000")
-        lines.append(f"iter {step}: loss {4 - step / 200:.4f}, time 33.20ms, mfu 11.00%")
-        lines.append(f"iter {step}: loss {attack}")
-    lines.append(f"RuntimeError: CUDA error: {attack}")
-    return "\n".join(lines) + "\n"
+Pages = Callable[[str], Path]
 
 
 def analysis_of(kind: str) -> Analysis:
-    examples = {"jsonl": "shakespeare_char_fast.jsonl.gz", "console": "overfitting_cpu.log"}
-    if kind in examples:
-        return analyse_runs(parse_text(read_text(str(ROOT / "examples" / examples[kind]))))
+    if kind in EXAMPLES:
+        return analyse_runs(parse_text(read_text(str(ROOT / "examples" / EXAMPLES[kind]))))
+    if kind in REAL:
+        return analyse_runs(parse_text(read_text(str(CORPUS / REAL[kind]))))
     if kind == "hostile":
         return analyse_runs(parse_text(source_text(hostile_log(), "<script>alert(0)</script>.log")))
-    fault = {"nan": "GD101", "several": "GD903"}[kind]
-    return analyse_runs(parse_text(source_text(log_of(FAULTS[fault]))))
+    return analyse_runs(parse_text(source_text(log_of(FAULTS[PLANTED[kind]]))))
 
 
 @pytest.fixture(scope="session")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
+    """Return the page of a kind, "static" for one without scripts; each is made once."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {}
-    for kind in KINDS:
-        made[kind] = folder / f"{kind}.html"
-        made[kind].write_text(render(analysis_of(kind)), encoding="utf-8")
-    made["static"] = folder / "static.html"
-    made["static"].write_text(render(analysis_of("console"), static=True), encoding="utf-8")
-    return made
+
+    def page(kind: str) -> Path:
+        path = folder / f"{kind}.html"
+        if kind in REAL and not CORPUS.is_dir():
+            pytest.skip("no corpus of real logs beside this folder")
+        if not path.exists():
+            static = kind == "static"
+            text = render(analysis_of("console" if static else kind), static=static)
+            path.write_text(text, encoding="utf-8")
+        return path
+
+    return page
 
 
 @pytest.fixture(scope="session")
@@ -95,23 +95,34 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 class Tab:
     """A page in the browser, with short words for what the tests do."""
 
-    def __init__(self, driver: Any) -> None:
+    def __init__(self, driver: Any, kind: str = "") -> None:
         self.driver = driver
+        self.kind = kind  # of page
 
     def open(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:
         """Open a page and wait until its charts are drawn."""
         for log in ("browser", "performance"):
             self.driver.get_log(log)  # forget what came before
-        self.set_screen(width, dark)
+        self.set_screen(width, dark=dark)
         self.driver.get(path.as_uri())
         if self.js("return typeof gptdiag !== 'undefined' && gptdiag.runs.size > 0"):
             self.wait("return document.documentElement.dataset.drawn !== undefined")
 
-    def set_screen(self, width: int, dark: bool) -> None:
+    def set_screen(self, width: int, *, dark: bool = False, media: str = "") -> None:
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.cdp("Emulation.setDeviceMetricsOverride", **metrics)
-        self.cdp("Emulation.setEmulatedMedia", features=[scheme])
+        self.cdp("Emulation.setEmulatedMedia", media=media, features=[scheme])
+
+    @contextmanager
+    def seen(self, width: int = 1280, *, dark: bool = False, media: str = "") -> Iterator[None]:
+        """Show the page for a while as on another screen, or on paper."""
+        self.set_screen(width, dark=dark, media=media)
+        self.wait("return ![...globalThis.gptdiag?.runs.values() ?? []].some(r => r.drawing)")
+        try:
+            yield
+        finally:
+            self.set_screen(1280)
 
     def cdp(self, command: str, **arguments: Any) -> Any:
         return self.driver.execute_cdp_cmd(command, arguments)

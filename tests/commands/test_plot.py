@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,31 @@ def test_a_folder_that_cannot_be_made(
     (tmp_path / "file").write_text("")
     assert run(["analyze", log, "--plots", str(tmp_path / "file" / "plots")]) == 5
     assert "cannot be made" in capsys.readouterr().err
+
+
+def test_a_log_without_the_axis_is_left_out_and_named(
+    log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare.log"
+    bare.write_text("step 5 loss 4.2\nstep 6 loss 4.2\nstep 7 loss 4.2\n")
+    target = str(tmp_path / "both.png")
+    assert run(["plot", log, str(bare), "-o", target, "--x", "time"]) == 0
+    assert capsys.readouterr().err == (
+        f"gptdiag: {bare} does not tell time, so it is not in the figure\n"
+    )
+    assert run(["plot", str(bare), str(bare), "-o", target, "--x", "time", "--force"]) == 2
+    assert "none of the 2 runs tells time" in capsys.readouterr().err
+
+
+def test_matplotlib_keeps_its_help_for_others(log: str, tmp_path: Path) -> None:
+    """Commands load it without; an inspector asked later finds the properties again."""
+    code = (
+        "import sys\n"
+        "from gptdiag.cli import run\n"
+        f"assert run(['plot', {log!r}, '-o', {str(tmp_path / 'o.png')!r}]) == 0\n"
+        "from matplotlib.artist import kwdoc\n"
+        "from matplotlib.lines import Line2D\n"
+        "assert 'markeredgecolor' in kwdoc(Line2D)\n"
+        "assert 'markeredgecolor' not in Line2D.set.__doc__, 'no faster than before'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

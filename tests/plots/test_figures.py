@@ -19,9 +19,11 @@ from matplotlib.transforms import Bbox
 import gptdiag
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.errors import UsageError
-from gptdiag.plots.draw import FIGURES, KINDS, draw, encode, every_figure, short_names
+from gptdiag.plots import KINDS
+from gptdiag.plots.draw import FIGURES, draw, encode, every_figure, short_names, without_axis
+from gptdiag.plots.series import axis_of
 from gptdiag.plots.style import DARK, LIGHT, label
-from gptdiag.simulate import FAULTS, Recipe
+from gptdiag.simulate import FAULTS, Recipe, log_of
 from tests.corpus_files import ROOT
 from tests.helpers import analysis_of, run_of
 
@@ -32,6 +34,7 @@ OVERLAP = 1.5  # points by which boxes may touch: the box of a letter is larger 
 
 def drawn_texts(figure: Figure) -> list[tuple[str, Bbox]]:
     """Return the texts that are really drawn: ticks beyond the limits are not."""
+    figure.draw_without_rendering()  # which gives legends their places
     hidden = set()
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
@@ -93,10 +96,89 @@ def test_several_runs_over_each_other(x: str) -> None:
     analysis = analyse_runs(runs)
     figure = draw(analysis, x=x)
     assert_texts_stand_apart(figure)
+    shown = legend_of(figure)
+    assert [text.split(":")[0] for text in shown][:12] == [f"run-{k}/train.log" for k in range(12)]
+
+
+def several(*texts: str) -> Analysis:
+    runs = [replace(run_of(text), source=f"{k}.log") for k, text in enumerate(texts)]
+    return analyse_runs(runs)
+
+
+def legend_of(figure: Figure) -> list[str]:
     legend = figure.axes[0].get_legend()
     assert legend is not None
-    shown = [text.get_text() for text in legend.get_texts()]
-    assert [text.split(":")[0] for text in shown] == [f"run-{k}/train.log" for k in range(12)]
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_run_without_the_axis_is_left_out_and_told() -> None:
+    analysis = several(log_of(Recipe(steps=1000)), PLAIN, log_of(Recipe(steps=500)))
+    assert without_axis(analysis, "time") == ["1.log"]
+    assert without_axis(analysis, "steps") == []
+    shown = legend_of(draw(analysis, x="time"))
+    assert [text.split(":")[0] for text in shown[:2]] == ["0.log", "2.log"]
+    assert shown[-1] == "1 run without time not drawn"
+    with pytest.raises(UsageError, match="none of the 2 runs tells time"):
+        draw(several(PLAIN, PLAIN), x="time")
+
+
+def test_thick_and_thin_lines_of_several_runs_are_told_apart() -> None:
+    both = legend_of(draw(several(*[log_of(Recipe(steps=500))] * 2)))
+    assert both[-2:] == ["thick: validation", "thin: training, running median"]
+    assert len(legend_of(draw(several(PLAIN, PLAIN)))) == 2
+
+
+def test_the_axis_of_several_runs_holds_what_is_drawn_and_no_more() -> None:
+    evals = "step {}: train loss {:.4f}, val loss {:.4f}\n"
+    text = "".join(evals.format(250 * k, 2.0 - k / 10, 4.0 - k / 10) for k in range(8))
+    (axes,) = draw(several(text, text)).axes
+    low, high = axes.get_ylim()
+    assert 3.2 < low < 3.3  # the evaluated training losses from 1.3 on are not drawn
+    assert 4.0 < high < 4.1
+
+
+def test_evaluated_training_losses_are_drawn_where_there_are_no_others() -> None:
+    run = run_of("step 0: train loss 4.2, val loss 4.3\nstep 250: train loss 3.2, val loss 3.3\n")
+    table = run.evals
+    bare = replace(table, columns={"train_loss": table["train_loss"]})
+    only = replace(run, evals=bare)
+    (axes,) = draw(analyse_runs([only, only])).axes
+    drawn = [np.asarray(line.get_ydata(), dtype=float).tolist() for line in axes.lines]
+    assert drawn.count([4.2, 3.2]) == 2
+
+
+@pytest.mark.parametrize("x", ["steps", "tokens", "time"])
+@pytest.mark.parametrize("figure", ["loss", "timing"])
+def test_a_logarithmic_axis_shows_the_beginning_in_any_unit(x: str, figure: str) -> None:
+    analysis = analysis_of(Recipe(steps=20_000))
+    made = draw(analysis, figure, x, log_x=True)
+    (axes,) = made.axes
+    left, right = axes.get_xlim()
+    axis = axis_of(analysis.runs[0], x)
+    assert axis is not None
+    assert left == pytest.approx(axis.first, rel=0.01)
+    assert right > axis.at(np.array([20_000]))[0]
+    for line in axes.lines:
+        xs = np.asarray(line.get_xdata(), dtype=float)
+        assert len(np.unique(xs)) >= len(xs) - 1  # only steps 0 and 1 may fall together
+    assert_texts_stand_apart(made)
+
+
+@pytest.mark.parametrize("last", [3100, 4000, 12_000, 40_000, 4_000_000])
+def test_a_logarithmic_axis_has_enough_ticks_in_any_range(last: int) -> None:
+    lines = np.unique(np.linspace(3000, last, 60).astype(int))
+    text = "".join(
+        f"iter {k}: loss {9 - np.log10(k):.4f}, time 33.10ms, mfu 1.00%\n" for k in lines
+    )
+    figure = draw(analysis_of(text), "loss", log_x=True)
+    shown = [t for t, _ in drawn_texts(figure)]
+    (axes,) = figure.axes
+    ticks = [t.get_text() for t in axes.get_xticklabels() if t.get_text() in shown]
+    low, high = axes.get_xlim()
+    inside = [t for t in axes.get_xticks() if low <= t <= high]
+    assert 2 <= len(inside) <= 16, ticks
+    assert not any("$" in text for text in shown)
+    assert_texts_stand_apart(figure)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
 from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.reader import parse_text
+from gptdiag.report.text_chart import loss_chart
 from gptdiag.simulate import FAULTS, Recipe, log_of
 from gptdiag.source import read_text
 from tests.corpus_files import ROOT
@@ -46,6 +47,29 @@ def test_report_on_an_example(path: Path, update_golden: bool) -> None:
 @pytest.mark.parametrize("code", ["GD101", "GD102", "GD305", "GD902", "GD903", "GD904"])
 def test_terminal_report(code: str, update_golden: bool) -> None:
     compare(render(simulated(code), width=80) + "\n", GOLDEN / f"{code}.txt", update_golden)
+
+
+@pytest.mark.parametrize("code", ["GD101", "GD201"])
+def test_terminal_report_on_a_wide_terminal(code: str, update_golden: bool) -> None:
+    report = render(simulated(code), width=160)
+    compare(report + "\n", GOLDEN / f"{code}_wide.txt", update_golden)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("unicode", [True, False], ids=["braille", "ascii"])
+def test_chart_of_the_terminal(width: int, unicode: bool, update_golden: bool) -> None:
+    charts = []
+    for code in ("GD101", "GD102", "GD201"):
+        (run,) = simulated(code).runs
+        charts += [code, *loss_chart(run, width - 2, unicode), ""]
+    name = f"chart_{width}_{'braille' if unicode else 'ascii'}.txt"
+    compare("\n".join(charts), GOLDEN / name, update_golden)
+
+
+@pytest.mark.parametrize("code", ["GD101", "GD201", "GD903"])
+def test_sarif_report(code: str, update_golden: bool) -> None:
+    report = render(simulated(code), "sarif")
+    compare(report + "\n", GOLDEN / f"{code}.sarif", update_golden)
 
 
 @pytest.mark.parametrize("code", ["GD101", "GD201", "GD903"])

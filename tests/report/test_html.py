@@ -11,12 +11,13 @@ import pytest
 import gptdiag
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.errors import UsageError
+from gptdiag.plots.series import charts_of
 from gptdiag.reader import parse_text
 from gptdiag.report import parts
 from gptdiag.report.html import render
 from gptdiag.report.html.charts import POINTS, data_of
 from gptdiag.simulate import FAULTS, Recipe, log_of
-from tests.browser.conftest import hostile_log
+from tests.browser.logs import hostile_log
 from tests.corpus_files import ROOT
 from tests.helpers import analysis_of, source_text
 
@@ -88,7 +89,7 @@ def test_a_hostile_log_stays_text() -> None:
 def test_every_fault_can_be_shown(code: str) -> None:
     analysis = analyse_runs(parse_text(source_text(log_of(FAULTS[code]))))
     for index in range(len(analysis.runs)):
-        data = data_of(analysis, index)
+        data = data_of(analysis, index, charts_of(analysis.runs[index], analysis.summaries[index]))
         for chart in data["charts"] if data else ():
             assert re.search(r"\d", chart["alt"])
             for series in chart["series"]:
@@ -126,3 +127,14 @@ def test_without_bokeh_it_says_what_to_do(
     with pytest.raises(UsageError, match="bokeh"):
         render(overfitted)
     page._script.cache_clear()
+
+
+def test_every_template_escapes_what_it_shows() -> None:
+    from gptdiag.report.html.page import HERE, _environment
+
+    environment = _environment()
+    assert environment.autoescape is True
+    for template in HERE.glob("*.j2"):
+        text = template.read_text(encoding="utf-8")
+        assert "autoescape" not in text, template
+        assert not re.search(r"\|\s*safe\b", text), template

@@ -6,10 +6,9 @@ from math import isfinite
 from typing import NamedTuple
 
 from gptdiag.comparison import Comparison, Contrast
-from gptdiag.experiments import GROUPS
 from gptdiag.finding import Finding
 from gptdiag.measures.attribution import PAST, TOKENS, Attribution, Part
-from gptdiag.measures.config_difference import NO_MATTER, Difference
+from gptdiag.measures.config_difference import GROUPS, NO_MATTER, Difference
 from gptdiag.measures.loss_difference import ALIKE, BETTER, Gap, LossDifference
 from gptdiag.measures.targets import Reached
 from gptdiag.pair import BASE

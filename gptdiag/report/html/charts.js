@@ -6,7 +6,8 @@
   const { toUnit, toStep, told, tooltipColumns } = gptdiag;
   const Document_ = Bokeh.require("document").Document;
   const coarse = matchMedia("(pointer: coarse)").matches; // a finger must scroll the page, not zoom
-  const narrow = () => innerWidth < 600;
+  const small = matchMedia("(max-width: 599px)");
+  const narrow = () => small.matches;
   const runs = new Map();
 
   const css = (name) =>
@@ -40,6 +41,7 @@
   function source(run, series) {
     const data = { x: series.steps.map((s) => toUnit(run, s)), step: series.steps };
     for (const name of ["y", "low", "high"]) if (series[name]) data[name] = series[name];
+    if (series.mark === "points") Object.assign(data, { shown: series.y, marker: series.y.map(() => "circle") });
     return new M.ColumnDataSource({ data });
   }
 
@@ -55,8 +57,8 @@
         return [new M.VArea({ x, y1: field("low"), y2: field("high"), fill_color: colour, fill_alpha: 0.18 })];
       case "bars":
         return [new M.Segment({ x0: x, x1: x, y0: field("low"), y1: field("high"), line_color: colour })];
-      case "points":
-        return [new M.Scatter({ x, y, marker: "circle", size: 5, fill_color: colour, line_color: null })];
+      case "points": // what lies above the chart stands at its edge as a triangle, see fitY
+        return [new M.Scatter({ x, y: field("shown"), marker: field("marker"), size: 6, fill_color: colour, line_color: null })];
       case "evals":
         return [new M.Line({ x, y, ...line }),
           new M.Scatter({ x, y, marker: "circle", size: 5, fill_color: colour, line_color: null })];
@@ -89,13 +91,13 @@
       items, orientation: "horizontal", border_line_color: null, background_fill_color: null,
       label_text_color: css("--text"), label_text_font: css("--font"), label_text_font_size: "12px",
       label_height: 14, glyph_height: 14, glyph_width: 18, spacing: 14, margin: 0, padding: 4,
-      ncols: !narrow() ? "auto" : items.some((item) => item.label.value.length > 16) ? 1 : 2, click_policy: "hide", location: "top_left",
+      ncols: !narrow() ? "auto" : items.some((item) => item.label.value.length > 18) ? 1 : 2, click_policy: "hide", location: "top_left",
     }), "above");
   }
 
-  function tools(run, anchor, list) {
+  function tools(anchor) {
     const lines = new M.HoverTool({
-      renderers: [anchor], mode: "vline", tooltips: list, point_policy: "snap_to_data",
+      renderers: [anchor], mode: "vline", tooltips: [], point_policy: "snap_to_data",
       line_policy: "nearest", attachment: "horizontal",
     });
     const span = new M.CrosshairTool({ dimensions: "height", line_color: css("--soft"), line_alpha: 0.5 });
@@ -119,31 +121,34 @@
     plot.add_layout(left, "left");
     plot.add_layout(new M.Grid({ axis: left, dimension: 1, grid_line_color: css("--line"), grid_line_alpha: 0.6 }), "center");
     shade(run, chart, plot);
-    let anchor = null, list = [];
-    const items = [];
+    let anchor = null, steps = [];
+    const items = [], points = [];
     for (const series of chart.series) {
       const data = source(run, series);
+      if (series.mark === "points") points.push({ series, data });
       let first = null;
       for (const glyph of glyphs(series)) {
         const renderer = plot.add_glyph(glyph, data);
         first ??= renderer;
       }
-      if (series.told && anchor === null) {
-        const made = tooltipColumns(run, series.steps);
-        Object.assign(data.data, made.columns);
-        [anchor, list] = [first, made.list];
-      }
+      if (series.told && anchor === null) [anchor, steps] = [first, series.steps];
       if (["bars", "band", "best"].includes(series.mark)) continue;
       items.push(new M.LegendItem({ label: { value: series.name }, renderers: plot.renderers.filter((r) => r.data_source === data) }));
     }
     if (items.length > 1) legend(plot, items);
+    let fill = null;
     if (anchor !== null) {
-      const made = tools(run, anchor, list);
+      const made = tools(anchor);
+      fill = () => { // what tooltips say is worked out when they are first needed
+        const { columns, list } = tooltipColumns(run, steps);
+        anchor.data_source.setv({ data: { ...anchor.data_source.data, ...columns } });
+        made[0].setv({ tooltips: list });
+      };
       plot.add_tools(...made);
       const zoom = made.find((tool) => tool instanceof M.BoxZoomTool);
       if (zoom) plot.toolbar.active_drag = zoom;
     }
-    return { plot, chart, yRange, log };
+    return { plot, chart, yRange, log, points, fill };
   }
 
   // --- ranges --------------------------------------------------------------------------------
@@ -151,7 +156,7 @@
   // y follows what is in sight, so that a zoom into steps shows their detail.
   function fitY(run) {
     const from = toStep(run, run.xRange.start), to = toStep(run, run.xRange.end);
-    for (const { chart, yRange, log } of run.plots) {
+    for (const { chart, yRange, log, points } of run.plots) {
       let low = Infinity, high = -Infinity;
       for (const series of chart.series)
         for (const name of ["y", "low", "high"]) {
@@ -163,12 +168,17 @@
           });
         }
       if (low > high) continue;
-      if (chart.cap && !log && to - from > 0.3 * (run.full[1] - run.full[0])) high = Math.min(high, chart.cap);
+      const wide = to - from > 0.3 * (run.full[1] - run.full[0]);
+      if (chart.cap && !log && (wide || points.length)) high = Math.min(high, chart.cap);
       if (log) yRange.setv({ start: low / 1.08, end: high * 1.08 });
       else {
         const room = 0.05 * (high - low) || 0.1 * Math.abs(high) || 1;
         const floor = low >= 0 && low - room < 0 ? 0 : low - room;
         yRange.setv({ start: floor, end: high + room });
+        const edge = high + 0.4 * room;
+        for (const { series, data } of points) data.setv({ data: { ...data.data,
+          shown: series.y.map((v) => Math.min(v, edge)),
+          marker: series.y.map((v) => (v > edge ? "triangle" : "circle")) } });
       }
     }
   }
@@ -193,6 +203,7 @@
   // --- a run ---------------------------------------------------------------------------------
 
   async function draw(run) {
+    run.stale = run.drawing; // what changes meanwhile is drawn afterwards
     if (run.drawing) return;
     run.drawing = true;
     const seen = run.steps ?? run.full;
@@ -209,9 +220,17 @@
     const doc = new Document_();
     run.plots.forEach(({ plot }) => doc.add_root(plot));
     const places = run.data.charts.map((chart) => document.getElementById(chart.id));
-    places.forEach((place) => place.replaceChildren());
+    places.forEach((place, k) => {
+      place.replaceChildren();
+      place.onpointerenter = () => {
+        run.plots[k].fill?.();
+        run.plots[k].fill = null;
+      };
+    });
     run.views = await Bokeh.embed.add_document_standalone(doc, document.body, places);
     run.drawing = false;
+    if (run.stale) return draw(run);
+    performance.mark(`drawn ${run.data.id}`);
     document.documentElement.dataset.drawn = [...runs.keys()].filter((id) => runs.get(id).views).join(" ");
   }
 
@@ -269,13 +288,16 @@
   }
 
   document.querySelectorAll('script[type="application/json"]').forEach(begin);
-  if (runs.size <= 3) // so that they are there when the page is printed
-    setTimeout(() => runs.forEach((run) => run.views || draw(run)), 1500);
   document.querySelectorAll("button[data-copy]").forEach((button) =>
     button.addEventListener("click", () => copy(button)));
-  addEventListener("beforeprint", () =>
-    document.querySelectorAll("details").forEach((fold) => { fold.open = true; }));
+  let unfolded = [];
+  addEventListener("beforeprint", () => {
+    unfolded = [...document.querySelectorAll("details:not([open])")];
+    unfolded.forEach((fold) => { fold.open = true; });
+  });
+  addEventListener("afterprint", () => unfolded.forEach((fold) => { fold.open = false; }));
   const redraw = () => runs.forEach((run) => run.views && draw(run));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const change of [matchMedia("(prefers-color-scheme: dark)"), small])
+    change.addEventListener("change", redraw);
   Object.assign(gptdiag, { runs, act, draw }); // for tests, and for the console
 })();

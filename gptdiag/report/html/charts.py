@@ -5,7 +5,7 @@ No colour and no layout is decided here: a series names a variable of the style 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from gptdiag.plots.chart import (
     TimeChart,
     UseChart,
 )
-from gptdiag.plots.series import axis_of, charts_of
+from gptdiag.plots.series import axis_of
 from gptdiag.report.html.losses import loss_chart
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
 from gptdiag.run import Run
@@ -27,54 +27,54 @@ from gptdiag.wording import large, milliseconds, plural, significant
 POINTS = 2000  # of one series of a single run
 FEWEST_POINTS = 200  # of one series where there are many runs
 KNOTS = 600  # of the map from steps to tokens and to time
+FEWEST_KNOTS = 50
 WHOLE = 0.85  # a finding about this share of the run or more is not shaded: it says nothing
+PLAIN_STEP = "plain step"
 TALL = 8.0  # a series whose peak is so many times its middle starts on a logarithmic axis
 
 
-def data_of(analysis: Analysis, index: int) -> dict[str, Any] | None:
+def data_of(analysis: Analysis, index: int, known: Charts) -> dict[str, Any] | None:
     """Return what charts.js needs to draw a run; None if the run has nothing to draw."""
-    run, summary = analysis.runs[index], analysis.summaries[index]
-    findings = [f for f in analysis.findings if f.run == index]
-    known = charts_of(run, summary, findings)
-    most = max(FEWEST_POINTS, POINTS // len(analysis.runs))
-    drawn = [chart for chart in _all(known, most) if chart["series"]]
+    runs = len(analysis.runs)
+    drawn = drawn_charts(known, max(FEWEST_POINTS, POINTS // runs))
     if not drawn:
         return None
-    # A schedule from the settings may begin long before the log does.
-    logged = [chart for chart in drawn if chart["kind"] != "rate"] or drawn
-    ends = [s["steps"][k] for chart in logged for s in chart["series"] for k in (0, -1)]
-    first, last = float(min(ends)), float(max(ends))
+    first, last = span_of(drawn)
     for chart in drawn:
         chart["id"] = f"run-{index + 1}-{chart['kind']}"
         chart["bands"] = _bands(known, chart["figure"], first, last)
-    full = [first, last if last > first else first + 1]
     return {
         "id": f"run-{index + 1}",
-        "full": full,
-        "axis": _axes(run, first, full[1]),
+        "full": [first, last],
+        "axis": _axes(analysis.runs[index], first, last, max(FEWEST_KNOTS, KNOTS // runs)),
         "charts": drawn,
         "resumes": list(known.resumes),
     }
 
 
-def _all(known: Charts, most: int) -> Iterable[Chart]:
-    if known.loss:
-        yield loss_chart(known.loss, most)
-    if known.rate:
-        yield _rate(known.rate, most)
-    if known.time:
-        yield _time(known.time, most)
-    if known.use:
-        yield _use(known.use, most)
-        if known.use.tokens_per_s is not None:
-            yield _throughput(known.use, most)
-    if known.gradient:
-        yield _gradient(known.gradient, most)
+def drawn_charts(known: Charts, most: int) -> list[Chart]:
+    """Return the charts of more than one step, each series in at most `most` points."""
+    made = (make(known, most) for make in MAKERS.values())
+    return [chart for chart in made if chart is not None and _ends(chart)[0] < _ends(chart)[1]]
 
 
-def _axes(run: Run, first: float, last: float) -> dict[str, Any]:
+def span_of(drawn: list[Chart]) -> tuple[float, float]:
+    """Return the first and the last step of the charts of a run."""
+    # A schedule from the settings may begin long before the log does.
+    logged = [chart for chart in drawn if chart["kind"] != "rate"] or drawn
+    ends = [end for chart in logged for end in _ends(chart)]
+    return min(ends), max(ends)
+
+
+def _ends(chart: Chart) -> tuple[float, float]:
+    """Return the first and the last step of a chart, the same if it is empty."""
+    ends = [float(s["steps"][k]) for s in chart["series"] for k in (0, -1)]
+    return min(ends, default=0.0), max(ends, default=0.0)
+
+
+def _axes(run: Run, first: float, last: float, knots: int) -> dict[str, Any]:
     """Return positions of steps for each x axis there is; between them runs a straight line."""
-    steps = np.unique(np.round(np.linspace(first, last, KNOTS), 3))
+    steps = np.unique(np.round(np.linspace(first, last, min(knots, int(last - first) + 1)), 3))
     shown: dict[str, Any] = {"steps": numbers(steps), "labels": {"steps": "step"}}
     for kind in ("tokens", "time"):
         axis = axis_of(run, kind)
@@ -113,14 +113,18 @@ def _rate(chart: RateChart, most: int) -> Chart:
 
 
 def _time(chart: TimeChart, most: int) -> Chart:
+    """Return the step times; plain steps alone decide the axis, so that nothing flattens them."""
     kinds = [
-        ("plain step", "--plain", chart.plain_step, chart.plain_ms, "line"),
+        (PLAIN_STEP, "--plain", chart.plain_step, chart.plain_ms, "line"),
         ("step with evaluation", "--val", chart.eval_step, chart.eval_ms, "points"),
         ("step with checkpoint", "--save", chart.save_step, chart.save_ms, "points"),
         ("warm-up", "--rate", chart.warmup_step, chart.warmup_ms, "points"),
     ]
     series = [series_of(n, c, x, y, most, mark=mark, width=1) for n, c, x, y, mark in kinds]
-    peak = max((float(np.max(y)) for _, _, _, y, _ in kinds if len(y)), default=0.0)
+    peak, plain = (
+        max((float(np.max(y)) for y in times if len(y)), default=0.0)
+        for times in ([y for _, _, _, y, _ in kinds], [chart.plain_ms])
+    )
     text = f"Step time: a plain step takes {milliseconds(chart.typical_ms)}"
     if len(chart.eval_step) and chart.eval_cost_ms:
         number = plural(len(chart.eval_step), "step")
@@ -133,7 +137,8 @@ def _time(chart: TimeChart, most: int) -> Chart:
         figure="timing",
         unit="ms",
         loggable=True,
-        log=peak > TALL * chart.typical_ms,
+        log=plain > TALL * chart.typical_ms,
+        cap=1.1 * plain if plain and peak > 1.5 * plain else None,
         alt=f"{text}; the slowest took {milliseconds(peak)}.",
     )
 
@@ -148,7 +153,7 @@ def _use(chart: UseChart, most: int) -> Chart:
     printed = f"printed average, of {chart.printed_peak:.0f} TFLOP/s"
     shown = None if single is None else np.where(plain, single, np.nan)
     series = [
-        series_of(printed, "--batch", step, chart.printed, most),
+        series_of(printed, "--smooth", step, chart.printed, most),
         series_of(name, "--plain", step, shown, most),
     ]
     text = "Utilisation"
@@ -161,9 +166,10 @@ def _use(chart: UseChart, most: int) -> Chart:
     return chart_of("use", "Model FLOPs utilisation", "%", series, **more)
 
 
-def _throughput(chart: UseChart, most: int) -> Chart:
+def _throughput(chart: UseChart, most: int) -> Chart | None:
     rate = chart.tokens_per_s
-    assert rate is not None
+    if rate is None:
+        return None
     shown = np.where(chart.plain, rate, np.nan)
     series = [series_of("plain steps", "--plain", chart.step, shown, most, width=1)]
     middle = large(float(np.nanmedian(shown if np.isfinite(shown).any() else rate)))
@@ -181,7 +187,7 @@ def _throughput(chart: UseChart, most: int) -> Chart:
 
 def _gradient(chart: GradientChart, most: int) -> Chart:
     norm = chart.norm
-    series = [series_of("gradient norm", "--batch", chart.step, norm, most, width=1)]
+    series = [series_of("gradient norm", "--train", chart.step, norm, most, width=1)]
     if chart.clip is not None:
         ends = chart.step[[0, -1]]
         clip = np.full(2, chart.clip)
@@ -197,3 +203,14 @@ def _gradient(chart: GradientChart, most: int) -> Chart:
         log=peak > TALL * middle,
         alt=f"Gradient norm: {significant(middle)} in the middle, at most {significant(peak)}.",
     )
+
+
+# kind of chart -> what makes it, in the order of the page; None where the log does not have it
+MAKERS: dict[str, Callable[[Charts, int], Chart | None]] = {
+    "loss": lambda known, most: loss_chart(known.loss, most) if known.loss else None,
+    "rate": lambda known, most: _rate(known.rate, most) if known.rate else None,
+    "time": lambda known, most: _time(known.time, most) if known.time else None,
+    "use": lambda known, most: _use(known.use, most) if known.use else None,
+    "throughput": lambda known, most: _throughput(known.use, most) if known.use else None,
+    "gradient": lambda known, most: _gradient(known.gradient, most) if known.gradient else None,
+}

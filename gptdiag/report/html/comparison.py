@@ -6,6 +6,8 @@ they cannot share those of one run.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from gptdiag.plots.chart import Charts
 from gptdiag.plots.series import Axis, charts_of, common_axes
 from gptdiag.remedies import as_flags
 from gptdiag.report.comparison import parts
+from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.page import assemble
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
 from gptdiag.report.html.stills import picture_of
@@ -37,10 +40,12 @@ MOST_RUNS = 6  # with a colour each; more are not drawn
 def render(comparison: Comparison, static: bool = False) -> str:
     """Return the comparison as a whole HTML page, without any JavaScript if `static`."""
     drawn = [data for axis in AXES if (data := _data_of(comparison, axis))]
-    pictured = drawn if static else drawn[:1]
-    stills = {data["id"]: _still(comparison, data["axis"]["kind"]) for data in pictured}
+    stills = {data["id"]: _pictures(comparison, data) if static else {} for data in drawn}
+    drawings = {data["id"]: _drawings(data, stills[data["id"]].keys()) for data in drawn}
     view = _view(comparison)
-    return assemble("comparison.html.j2", view, drawn, static, groups=drawn, stills=stills)
+    return assemble(
+        "comparison.html.j2", view, drawn, static, groups=drawn, stills=stills, drawings=drawings
+    )
 
 
 def _view(comparison: Comparison) -> dict[str, Any]:
@@ -269,11 +274,18 @@ def _gradients(known: list[Charts], called: list[str]) -> Chart:
     return chart_of("gradient", "Gradient norm", "L2 norm", series, loggable=True, alt=text)
 
 
-def _still(comparison: Comparison, axis: str) -> str:
-    """Return the losses as a picture, for print and readers without scripts; empty if it fails."""
+def _pictures(comparison: Comparison, data: dict[str, Any]) -> dict[str, str]:
+    """Return the losses as a picture for readers without scripts, none if they are too many."""
     from gptdiag.plots.draw import draw
 
     try:
-        return picture_of(draw(comparison.analysis, "loss", axis))
-    except UsageError:  # too many runs for one figure
-        return ""
+        return {"loss": picture_of(draw(comparison.analysis, "loss", data["axis"]["kind"]))}
+    except UsageError:
+        return {}
+
+
+def _drawings(data: dict[str, Any], but: Set[str]) -> dict[str, Drawing]:
+    """Return what stands for the charts in print and without scripts, where no picture does."""
+    by = data["axis"]["labels"]["steps"]
+    made = {c["kind"]: drawing(c, data["full"]) for c in data["charts"] if c["kind"] not in but}
+    return {kind: replace(still, by=by) for kind, still in made.items() if still is not None}

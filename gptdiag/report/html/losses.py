@@ -6,25 +6,30 @@ import numpy as np
 
 from gptdiag.plots.chart import LossChart
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
+from gptdiag.run import Floats, Ints
 from gptdiag.wording import loss, plural
 
 FEWEST = 50  # losses, for the first of them to lie above the chart
 MOST_NAN = 500  # marks of NaN steps
 BEGINNING = 0.03  # of the steps, which may lie above the chart
+FEWEST_SMOOTHED = 50  # losses, for a smoothed line beside them
 DENSE = 1000  # losses from which on they are drawn fainter
 MANY_EVALS = 120  # evaluations from which on they are a line without dots
 
 
 def loss_chart(chart: LossChart, most: int) -> Chart:
     """Return the loss chart, each series in at most `most` points."""
+    many = len(chart.step) >= FEWEST_SMOOTHED
+    colour = "--batch" if many else "--smooth"  # faint only beside its smoothed line
     faint = 0.8 if len(chart.step) < DENSE else 0.45
     mark = "evals" if len(chart.eval_step) < MANY_EVALS else "line"
     series = [
-        series_of("batches", "--batch", chart.step, chart.loss, most, width=1, alpha=faint),
+        series_of("batches", colour, chart.step, chart.loss, most, width=1, alpha=faint),
         series_of("batches, smoothed", "--smooth", chart.step, chart.smoothed, most, told=False)
-        if len(chart.step) >= 50
+        if many
         else None,
-        _errors(chart, most),
+        _errors(chart.eval_step, chart.train, chart.train_se, "--train", most),
+        _errors(chart.eval_step, chart.val, chart.val_se, "--val", most),
         series_of("train loss", "--train", chart.eval_step, chart.train, most, mark=mark),
         series_of("val loss", "--val", chart.eval_step, chart.val, most, mark=mark),
         *_forecast(chart),
@@ -59,22 +64,21 @@ def _cap(chart: LossChart) -> float | None:
     return cap if float(chart.loss[:begun].max()) > cap else None
 
 
-def _errors(chart: LossChart, most: int) -> Chart | None:
-    """Return the standard errors of the evaluations, unless there are more than one can see."""
-    if chart.val_se is None or not 0 < len(chart.eval_step) <= most // 4:
+def _errors(step: Ints, value: Floats, se: Floats | None, colour: str, most: int) -> Chart | None:
+    """Return the standard errors of evaluations, unless there are more than one can see."""
+    if se is None or not 0 < len(step) <= most // 4:
         return None
-    low, high = chart.val - chart.val_se, chart.val + chart.val_se
-    good = np.isfinite(low)
+    good = np.isfinite(value - se)
     if not good.any():
         return None
     return {
         "name": "± standard error",
-        "colour": "--val",
+        "colour": colour,
         "mark": "bars",
         "told": False,
-        "steps": numbers(chart.eval_step[good]),
-        "low": numbers(low[good]),
-        "high": numbers(high[good]),
+        "steps": numbers(step[good]),
+        "low": numbers((value - se)[good]),
+        "high": numbers((value + se)[good]),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -17,11 +17,16 @@ from markupsafe import Markup
 
 from gptdiag.analysis import Analysis
 from gptdiag.errors import UsageError
+from gptdiag.plots.chart import Charts
+from gptdiag.plots.series import charts_of
 from gptdiag.report.html.charts import data_of
+from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.stills import stills_of
+from gptdiag.report.html.together import together
 from gptdiag.report.html.view import page_view
 
 HERE = Path(__file__).parent
+PICTURE_ROOM = 160_000  # characters, so that a static page stays below 1 MB
 SCRIPTS = ("early.js", "bokeh", "values.js", "charts.js")  # in this order
 
 
@@ -34,10 +39,22 @@ def render(analysis: Analysis, static: bool = False) -> str:
     Raises:
         UsageError: an interactive page needs bokeh, and it is not installed.
     """
-    drawn = [data_of(analysis, index) for index in range(len(analysis.runs))]
-    kinds = [{chart["kind"] for chart in data["charts"]} if data else set() for data in drawn]
-    stills = [stills_of(analysis, index, shown, static) for index, shown in enumerate(kinds)]
-    return assemble("page.html.j2", page_view(analysis), drawn, static, charts=drawn, stills=stills)
+    known = [_charts(analysis, index) for index in range(len(analysis.runs))]
+    drawn = [data_of(analysis, index, charts) for index, charts in enumerate(known)]
+    stills = [
+        _pictures(analysis, index, data) if static else {} for index, data in enumerate(drawn)
+    ]
+    view = page_view(analysis, known)
+    return assemble(
+        "page.html.j2",
+        view,
+        drawn,
+        static,
+        overlay=together(known, [run["name"] for run in view["runs"]]),
+        stills=stills,
+        drawings=[_drawings(data, stills[index].keys()) for index, data in enumerate(drawn)],
+        charts=drawn,
+    )
 
 
 def assemble(
@@ -75,6 +92,25 @@ def framed(page: str) -> str:
         f'<iframe title="gptdiag report" sandbox="" srcdoc="{page}" '
         'style="width:100%;height:640px;border:0"></iframe>'
     )
+
+
+def _charts(analysis: Analysis, index: int) -> Charts:
+    findings = [f for f in analysis.findings if f.run == index]
+    return charts_of(analysis.runs[index], analysis.summaries[index], findings)
+
+
+def _pictures(analysis: Analysis, index: int, data: dict[str, Any] | None) -> dict[str, str]:
+    """Return the pictures of a run that are small enough; drawings stand for the others."""
+    kinds = {chart["kind"] for chart in data["charts"]} if data else set()
+    made = stills_of(analysis, index, kinds)
+    return {kind: picture for kind, picture in made.items() if len(picture) <= PICTURE_ROOM}
+
+
+def _drawings(data: dict[str, Any] | None, but: Set[str]) -> dict[str, Drawing]:
+    """Return what stands for the charts in print and without scripts, where no picture does."""
+    charts = data["charts"] if data else ()
+    made = {c["kind"]: drawing(c, data["full"]) for c in charts if data and c["kind"] not in but}
+    return {kind: still for kind, still in made.items() if still is not None}
 
 
 @cache

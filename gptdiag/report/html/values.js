@@ -23,6 +23,7 @@
 
   // --- text of a tooltip ---------------------------------------------------------------------
 
+  const grouped = new Intl.NumberFormat("en"); // toLocaleString makes a new one each time
   const value = (v, unit) =>
     `${Math.abs(v) >= 1e-2 ? +v.toPrecision(5) : v.toExponential(3)} ${unit}`;
 
@@ -39,7 +40,7 @@
   // Every chart's tooltip tells all values of that step; one logged at another step says which.
   function tooltip(run, step) {
     const { axis } = run.data; // of several runs over tokens or time, `name` says which
-    const place = (x) => (axis.name ? String(+x.toPrecision(4)) : Math.round(x).toLocaleString("en"));
+    const place = (x) => (axis.name ? String(+x.toPrecision(4)) : grouped.format(Math.round(x)));
     const rows = [[axis.name ?? "step", place(step)]];
     for (const kind of ["tokens", "time"]) {
       if (!axis[kind]) continue;

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import SEVERITIES, Finding, Outcome, Remedy
+from gptdiag.plots.chart import Charts
 from gptdiag.remedies import as_flags
 from gptdiag.report import parts
 from gptdiag.report.html.excerpt import excerpt
@@ -18,7 +20,9 @@ from gptdiag.wording import loss, perplexity, plural
 
 MOST_EVALS = 1000  # rows of a table of evaluations; beyond, every so many
 LINE_ROOM = 400  # characters of a quoted log line
+NAME_ROOM = 80  # characters of the name of a log
 VALUE_ROOM = 200  # characters of a setting
+LESSER = ("steps", "parameters", "wall time")  # figures that may stand below the first screen
 SYMBOLS = {"error": "✕", "warning": "!", "note": "i"}  # severity is never told by colour alone
 # Where the telling part of a figure ends and its explanation begins.
 HEAD = re.compile(r"(.*?)(?:,? (\(.*|(?:at step|of|for) .*)|, (.*)|)", re.S)
@@ -33,7 +37,7 @@ class Tile:
     rest: str
 
 
-def page_view(analysis: Analysis) -> dict[str, Any]:
+def page_view(analysis: Analysis, known: Sequence[Charts]) -> dict[str, Any]:
     """Return all the page shows but its charts."""
     findings = analysis.findings
     suppressed = len(analysis.suppressed)
@@ -47,15 +51,26 @@ def page_view(analysis: Analysis) -> dict[str, Any]:
         if suppressed
         else "",
         "version": analysis.version,
-        "runs": [_run(analysis, index) for index in range(len(analysis.runs))],
+        "parted": any(run.part.count > 1 for run in analysis.runs),
+        "runs": [_run(analysis, index, charts) for index, charts in enumerate(known)],
     }
 
 
 def title(analysis: Analysis) -> str:
     """Return the name of the page: that of the log, without its folders."""
-    sources = list(dict.fromkeys(re.split(r"[\\/]", run.source)[-1] for run in analysis.runs))
+    sources = list(dict.fromkeys(_file(run) for run in analysis.runs))
     more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
-    return safe(sources[0])[:80] + more if sources else "no log"
+    return sources[0] + more if sources else "no log"
+
+
+def _file(run: Run) -> str:
+    return safe(re.split(r"[\\/]", run.source)[-1])[:NAME_ROOM]
+
+
+def _name(analysis: Analysis, index: int) -> str:
+    """Return what to add to the number of a run: its file, where there are several."""
+    several = len({run.source for run in analysis.runs}) > 1
+    return f": {_file(analysis.runs[index])}" if several else ""
 
 
 def _counts(analysis: Analysis) -> str:
@@ -67,21 +82,21 @@ def _counts(analysis: Analysis) -> str:
     return ", ".join(said) + (f"; {skipped} could not be made" if skipped else "")
 
 
-def _run(analysis: Analysis, index: int) -> dict[str, Any]:
+def _run(analysis: Analysis, index: int, known: Charts) -> dict[str, Any]:
     run, summary = analysis.runs[index], analysis.summaries[index]
     outcomes = analysis.of_run(index)
     at = summary.losses
     return {
         "id": f"run-{index + 1}",
         "number": index + 1,
-        "label": safe(run.label),
+        "name": _name(analysis, index),
         "header": safe(parts.header(run)),
         "span": f"{run.part.first_line}–{run.part.last_line}",
         "steps": f"{summary.first_step or 0}–{summary.last_step or 0}",
         "best": "–" if at.best_val is None else loss(at.best_val, at.quantum),
         "last": "–" if at.last_val is None else loss(at.last_val, at.quantum),
-        "tiles": [tile(name, safe(value)) for name, value in parts.figures(run, summary)],
-        "findings": [_finding(analysis, f) for f in analysis.findings if f.run == index],
+        "tiles": _tiles(parts.figures(run, summary)),
+        "findings": [_finding(run, known, f) for f in analysis.findings if f.run == index],
         "passed": _checks(parts.by_status(outcomes, "clear")),
         "skipped": _checks(parts.by_status(outcomes, "skipped")),
         "failed": _checks(parts.by_status(outcomes, "failed")),
@@ -91,6 +106,12 @@ def _run(analysis: Analysis, index: int) -> dict[str, Any]:
         "segments": [f"from line {s.line}: {s.kind}, {safe(s.why)}" for s in run.segments],
         "problems": [(p.line, safe(p.text)[:LINE_ROOM], safe(p.why)) for p in run.problems[:20]],
     }
+
+
+def _tiles(figures: list[tuple[str, str]]) -> list[Tile]:
+    """Return the figures, those that matter most first."""
+    ordered = sorted(figures, key=lambda figure: figure[0] in LESSER)  # keeps the order otherwise
+    return [tile(name, safe(value)) for name, value in ordered]
 
 
 def tile(name: str, value: str) -> Tile:
@@ -107,8 +128,7 @@ def tile(name: str, value: str) -> Tile:
     return Tile(name, found[1], found[2] or found[3] or "")
 
 
-def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
-    run = analysis.runs[finding.run]
+def _finding(run: Run, known: Charts, finding: Finding) -> dict[str, Any]:
     return {
         "id": f"run-{finding.run + 1}-{re.sub(r'[^A-Za-z0-9]', '', finding.code)}",
         "code": finding.code,
@@ -117,7 +137,7 @@ def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
         "confidence": finding.confidence,
         "headline": safe(finding.headline[:1].upper() + finding.headline[1:]),
         "message": safe(finding.message),
-        "chart": excerpt(run, finding),
+        "chart": excerpt(run, known, finding),
         "source": safe(run.source),
         "lines": parts.quotes(run, finding.lines, LINE_ROOM),
         "causes": [(safe(c.what), c.likelihood, safe(c.evidence)) for c in finding.causes],

@@ -1,0 +1,117 @@
+"""Read lines of one regular pattern together: most lines of any log are such lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
+from operator import not_
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gptdiag.formats._console import number
+from gptdiag.record import MISSING, Line, Rows, is_there
+
+BATCH = 2048  # lines whose numbers are converted together
+
+# A group for a printed number. Cheaper than `NUMBER`; what float() refuses is no regular line.
+FLOAT = r"[-+.\dainfeE]+"
+
+
+class RegularLines:
+    """Splits lines into those that a pattern matches, which become `Rows`, and the others.
+
+    Iterating yields each other line when its turn comes, and the rows of the matching ones in
+    batches, so a little after the lines that stand among them; the builder sorts them. Meanwhile
+    `last_step` is the step of the newest matching line, None before the first.
+
+    Args:
+        pattern: matched at the beginning of a line; its group ``step`` is the step, every other
+            named group a column. A group that took no part is a missing value.
+        units: for a group in another unit, the column's name and what to multiply by:
+            ``{"seconds": ("wall_ms", 1000.0)}``.
+        kind: "step" or "eval".
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[Line],
+        pattern: re.Pattern[str],
+        units: Mapping[str, tuple[str, float]] | None = None,
+        kind: str = "step",
+    ) -> None:
+        self._lines, self._pattern, self._kind = lines, pattern, kind
+        self._units = units or {}
+        self._names = sorted(pattern.groupindex, key=lambda name: pattern.groupindex[name])
+        if len(self._names) != pattern.groups or "step" not in self._names:
+            raise ValueError("every group of the pattern needs a name, and one is the step")
+        self._step = self._names.index("step")
+        self._matched: list[Line] = []  # in this batch
+        self._groups: list[tuple[str | None, ...]] = []
+        self._earlier: int | None = None  # the last step of the batch before
+
+    @property
+    def last_step(self) -> int | None:
+        """Return the step of the newest regular line, None before the first."""
+        return _whole(self._groups[-1][self._step]) if self._groups else self._earlier
+
+    def __iter__(self) -> Iterator[Line | Rows]:
+        match, matched, groups = self._pattern.match, self._matched, self._groups
+        for line in self._lines:
+            found = match(line[1])
+            if found is None:
+                yield line
+                continue
+            matched.append(line)
+            groups.append(found.groups())
+            if len(matched) == BATCH:
+                yield from self._flush()
+        yield from self._flush()
+
+    def _flush(self) -> Iterator[Line | Rows]:
+        """Yield the rows of this batch, and by themselves the lines whose numbers are none."""
+        if not self._matched:
+            return
+        self._earlier = self.last_step
+        lines, groups = self._matched.copy(), self._groups.copy()
+        self._matched.clear()
+        self._groups.clear()
+        try:
+            yield self._rows(lines, groups)
+        except ValueError:
+            good = [all(map(_is_number, values)) for values in groups]
+            if any(good):
+                yield self._rows(list(compress(lines, good)), list(compress(groups, good)))
+            yield from compress(lines, map(not_, good))
+
+    def _rows(self, lines: list[Line], groups: list[tuple[str | None, ...]]) -> Rows:
+        read = dict(zip(self._names, map(_floats, zip(*groups, strict=True)), strict=True))
+        step = read.pop("step").astype(np.int64)
+        columns = {}
+        for group, values in read.items():
+            name, factor = self._units.get(group, (group, 1.0))
+            columns[name] = np.where(is_there(values), values * factor, values)
+        return Rows(np.array([line[0] for line in lines]), step, columns, self._kind)
+
+
+def _floats(texts: tuple[str | None, ...]) -> NDArray[np.float64]:
+    """Return printed numbers as floats. (n,)"""
+    try:
+        return np.array(list(map(float, texts)))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a value is missing, or has thousands separators
+        return np.array([MISSING if text is None else number(text) for text in texts])
+
+
+def _is_number(text: str | None) -> bool:
+    if text is None:
+        return True
+    try:
+        number(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _whole(text: str | None) -> int | None:
+    return int(number(text)) if text and _is_number(text) else None
