@@ -19,7 +19,7 @@ from gptdiag.measures.progress import AXES
 from gptdiag.plots.chart import Charts
 from gptdiag.plots.series import Axis, charts_of, common_axes
 from gptdiag.remedies import as_flags
-from gptdiag.report.comparison import parts
+from gptdiag.report.comparison import figures, parts
 from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.page import assemble
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
@@ -49,7 +49,7 @@ def render(comparison: Comparison, static: bool = False) -> str:
 
 
 def _view(comparison: Comparison) -> dict[str, Any]:
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     findings = comparison.findings
     return {
         "title": title(comparison.analysis),
@@ -58,10 +58,10 @@ def _view(comparison: Comparison) -> dict[str, Any]:
         "symbols": SYMBOLS,
         "version": comparison.analysis.version,
         "names": called,
-        "labels": _safe(parts.label_rows(comparison)),
+        "labels": _safe(figures.label_rows(comparison)),
         "seeds": safe(parts.further_seeds(comparison)),
-        "figures": _safe(parts.side_by_side(comparison)),
-        "mfu": safe(parts.mfu_note(comparison)),
+        "figures": _safe(figures.side_by_side(comparison)),
+        "mfu": safe(figures.mfu_note(comparison)),
         "contrasts": [_contrast(called, c) for c in comparison.contrasts],
         "alone": [
             (safe(name), f.severity, f.code, safe(f.headline))
@@ -70,7 +70,7 @@ def _view(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _safe(rows: list[parts.Row]) -> list[tuple[str, list[str]]]:
+def _safe(rows: list[figures.Row]) -> list[tuple[str, list[str]]]:
     return [(safe(row.name), [safe(cell) for cell in row.cells]) for row in rows]
 
 
@@ -133,7 +133,7 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
         return None
     summaries = comparison.analysis.summaries
     known = [charts_of(run, s) for run, s in zip(runs, summaries, strict=False)]
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     made = [_losses(known, axes, called), _difference(comparison, kind, axes, called)]
     if kind == "steps":
         made += [_rates(known, called), _times(known, called), _gradients(known, called)]
