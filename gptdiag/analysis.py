@@ -147,7 +147,9 @@ def _look(
     for what, run in runs:
         missing = [n for n in detector.needs if not any(_has(run, one) for one in n.split("|"))]
         if missing:
-            named = [" or ".join(NEEDS.get(n, n) for n in m.split("|")) for m in missing]
+            named = [
+                " or ".join(dict.fromkeys(NEEDS.get(n, n) for n in m.split("|"))) for m in missing
+            ]
             why = f"{what} has no {' and '.join(dict.fromkeys(named))}"
             return Outcome(code, name, "skipped", why=why)
     try:
@@ -163,6 +165,16 @@ def _look(
         return Outcome(code, name, "clear", why=result.why)
     findings = [result] if isinstance(result, Finding) else list(result)
     return Outcome(code, name, "found" if findings else "clear", tuple(findings))
+
+
+def _named(needs: Sequence[str]) -> str:
+    """Return needs in words.
+
+    >>> _named(["steps.wall_ms|steps.step_ms", "evals.val_loss"])
+    'step times and validation losses'
+    """
+    each = [" or ".join(dict.fromkeys(NEEDS.get(n, n) for n in m.split("|"))) for m in needs]
+    return " and ".join(dict.fromkeys(each))
 
 
 def _has(run: Run, need: str) -> bool:

@@ -22,19 +22,27 @@ Source = str | os.PathLike[str]
 FACTS = ("config", "gpu", "peak_tflops", "dataset_tokens")  # given for each run of a comparison
 
 
-def read(source: Source, *, format: str | None = None, run: int | None = None) -> Run:
+def read(
+    source: Source,
+    *,
+    format: str | None = None,
+    run: int | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Run:
     """Return the run in a log.
 
     Args:
         source: a file, a compressed file, a folder, or "-" for standard input.
         format: the name of a log format; None recognises it.
         run: which run (1, 2, ...) of a source that holds several.
+        columns: which column of a table, JSON or `key=value` text is which, {ours: its own name},
+            as in {"loss": "my_loss"}.
 
     Raises:
         InputError: the source cannot be read as a log.
         UsageError: the source holds several runs and `run` does not say which.
     """
-    runs = read_all(source, format)
+    runs = read_all(source, format, columns)
     if run is None and len(runs) == 1:
         return runs[0]
     if run is not None and 1 <= run <= len(runs):
@@ -49,6 +57,7 @@ def analyze(
     source: Source | Run | Iterable[Source | Run],
     *,
     format: str | None = None,
+    columns: Mapping[str, str] | None = None,
     config: str | None = None,
     gpu: str | None = None,
     peak_tflops: float | None = None,
@@ -63,6 +72,7 @@ def analyze(
     """Return what is wrong with the run or runs of one or several logs, or of runs read before.
 
     Args:
+        format, columns: as in `read`.
         config, gpu, peak_tflops, dataset_tokens: facts the log does not hold (analyze --help).
         live: the run is going on: the time since its log last changed counts (GD306).
         select, ignore: detector codes, names or prefixes.
@@ -81,7 +91,7 @@ def analyze(
     context = Context(config, gpu, peak_tflops, dataset_tokens, live)
     context.check()
     items = [source] if isinstance(source, (str, os.PathLike, Run)) else list(source)
-    runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format))]
+    runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format, columns))]
     return analyse_runs(runs, context=context, settings=settings)
 
 

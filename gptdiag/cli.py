@@ -28,6 +28,7 @@ COMMANDS = {
     "formats": "List the log formats that can be read, and how each is recognised.",
     "parse": "Show line by line what was understood, or convert a log.",
     "train": "Train a GPT with nanoGPT's options, and log what a diagnosis needs.",
+    "replay": "Replay a checkpoint on several devices, and say where they part.",
     "prepare": "Turn text into a training data set.",
     "sample": "Generate text from a checkpoint of the trainer.",
     "env": "Print versions and environment, for bug reports.",

@@ -35,6 +35,7 @@ class Record(NamedTuple):
     - ``eval``: losses over held-out or training batches at one step
     - ``config``: settings of the trainer under the trainer's own names
     - ``system``: facts about machine, model and data that the trainer printed
+    - ``flags``: the user's own name of settings, where only the log shows which trainer it was
     - ``event``: something that happened; ``values["name"]`` is one of `EVENTS`
     """
 

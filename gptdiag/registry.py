@@ -11,8 +11,8 @@ import importlib.metadata
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -56,7 +56,9 @@ class Format:
 
     Text is recognised by `sniff` and read by `parse`. A source that is no text of lines (a binary
     file, a folder of many files) is recognised by `claims`, from its path and its first bytes
-    (none for a folder), and read by `load`.
+    (none for a folder), and read by `load`, which may also name a text file to read instead.
+
+    If a format `takes_columns`, its `sniff` and `parse` take the user's {ours: column} as well.
     """
 
     name: str
@@ -68,7 +70,22 @@ class Format:
     flags: Mapping[str, str]  # canonical setting -> the user's flag
     defaults: Mapping[str, Value]  # what the trainer assumes for a setting nobody named
     claims: Callable[[Path, bytes], bool] = _never
-    load: Callable[[Path], Loaded] | None = None
+    load: Callable[[Path], Loaded | Path] | None = None
+    takes_columns: bool = False
+
+    def with_columns(self, columns: Mapping[str, str]) -> Format:
+        """Return this format, told by the user which column is which.
+
+        Raises:
+            UsageError: its columns are known, so there is nothing to tell.
+        """
+        if not self.takes_columns:
+            can = ", ".join(f.name for f in formats().values() if f.takes_columns)
+            raise UsageError(f"--map is for {can}; the columns of {self.name} are known")
+        sniff: Callable[..., float] = self.sniff
+        parse: Callable[..., Iterator[Item]] = self.parse
+        told = {"columns": columns}
+        return replace(self, sniff=partial(sniff, **told), parse=partial(parse, **told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +165,7 @@ def formats() -> dict[str, Format]:
             getattr(module, "DEFAULTS", {}),
             getattr(module, "claims", _never),
             getattr(module, "load", None),
+            getattr(module, "TAKES_COLUMNS", False),
         )
     return found
 

@@ -155,6 +155,16 @@ def formats_page() -> str:
     return "\n".join(lines)
 
 
+LAYERS = """Records of one step may follow each other: a later one adds fields. `layers` uses this,
+with a record for each pass and layer of a replay. Its names are PASS.PLACE.STATISTIC, as in
+`forward.h.2.attn.mix.rms`; they become columns named `layers.NAME`. The passes are `forward` (the
+place's activations in the first two sequences), `backward` (the gradient of the layer's parameters)
+and `update` (their change). The statistics are `rms`, `max` (absolute), `s0` to `s15`, and of
+updates `weight_rms`. The numbers `s0` to `s15` are a sketch: sums of every 16th value under fixed
+random signs, over the root of the number of values. The root of the summed squared differences of
+two sketches estimates the RMS of the difference of two tensors, to 18 %."""
+
+
 def log_format_page() -> str:
     lines = [
         MADE,
@@ -175,6 +185,8 @@ def log_format_page() -> str:
     ]
     for kind, fields in schema.KINDS.items():
         lines += [f"\n## `{kind}`\n", *_field_table((*fields, schema.EXTRA))]
+        if kind == "step":
+            lines.append(f"\n{LAYERS}")
     return "\n".join(lines) + "\n"
 
 

@@ -98,15 +98,16 @@ def test_detectors_read_only_runs_and_measures() -> None:
 def test_renderers_read_only_the_analysis() -> None:
     """And what it is made of: no source, format or detector, and no command line.
 
-    A comparison is made of measures of its pairs, an analysis is not.
+    Comparisons and replays are made of measures, an analysis is not.
     """
     allowed = {
         *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
         *("run", "summary", "wording"),
     }
-    of_pairs = {*allowed, "comparison", "pair", "measures", "stats"}
+    of_pairs = {*allowed, "comparison", "experiments", "measures", "pair", "stats"}
     for path in (PACKAGE / "report").rglob("*.py"):
-        may = of_pairs if "comparison" in str(path.relative_to(PACKAGE)) else allowed
+        own = str(path.relative_to(PACKAGE))
+        may = of_pairs if "comparison" in own or path.stem == "replayed" else allowed
         assert {part_of(m) for m in imported(path)} <= may, path
 
 

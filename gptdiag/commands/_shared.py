@@ -43,7 +43,7 @@ def analysed(
     facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
     context = Context(**facts)
     context.check()
-    runs, unreadable = read_sources(logs, given["format"], tell)
+    runs, unreadable = read_sources(logs, given["format"], tell, given.get("columns"))
     if given.get("run") is not None:
         runs = [only_run(runs, given["run"])]
     tell(f"analysing {plural(len(runs), 'run')}")
@@ -64,7 +64,12 @@ def complain(message: str) -> None:
     click.echo(f"gptdiag: {safe(message)}", err=True)
 
 
-def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tuple[list[Run], int]:
+def read_sources(
+    sources: tuple[str, ...],
+    format: str | None,
+    tell: Tell,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[list[Run], int]:
     """Return the runs of all sources, and how many named sources could not be read.
 
     What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
@@ -78,13 +83,13 @@ def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tu
         if source != "-":  # what comes from there may be typed on the same screen
             tell(f"reading {os.path.basename(os.path.abspath(source))}")
         if source != "-" and os.path.isdir(source) and not claimed(source, format):
-            found, passed = read_folder(source, format)
+            found, passed = read_folder(source, format, columns)
             runs += found
             if passed:
                 complain(f"{source}: {passed} of its files are no logs gptdiag can read")
             continue
         try:
-            runs += read_all(source, format)
+            runs += read_all(source, format, columns)
         except InputError as error:
             errors.append(error)
     if not runs:

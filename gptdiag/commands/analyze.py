@@ -9,6 +9,7 @@ import click
 
 from gptdiag.analysis import Analysis
 from gptdiag.commands._facts import fact_options
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._options import (
     format_option,
@@ -31,6 +32,7 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK, InputEr
 @click.command("analyze", short_help="Say how a training run is.")
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...")
 @format_option
+@map_option
 @run_option
 @report_options
 @click.option("--plots", metavar="DIR", help="Also draw all figures into a folder, as PNG.")

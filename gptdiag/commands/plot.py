@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
@@ -32,6 +33,7 @@ from gptdiag.errors import EXIT_OK, InputError
 @click.option("--log-x", is_flag=True, help="Logarithmic x axis, to see the first descent.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @format_option
+@map_option
 @run_option
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
