@@ -136,8 +136,13 @@ def bytes_per_token(run: Run) -> float | None:
 
 def _notes(pair: Pair) -> tuple[str, ...]:
     """Return what makes the losses differ a little in meaning."""
+    found = config_differences(pair)
     notes = []
-    for difference in config_differences(pair).differing:
+    if not found.shared & {"dataset", "vocab_size", "fingerprint"}:
+        notes.append(
+            "the logs do not say on which text and tokens: a verdict holds if both are the same"
+        )
+    for difference in found.differing:
         if difference.name == "block_size":
             notes.append(
                 f"the contexts are {difference.base} and {difference.new} tokens: a longer one "

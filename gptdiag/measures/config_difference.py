@@ -56,7 +56,8 @@ _NO_MATTER = frozenset(
     {
         *("out_dir", "data_dir", "log_interval", "always_save_checkpoint", "eval_only"),
         *("save_every", "inspect_interval", "save_interval", "run_name", "name", "time", "host"),
-        *("run", "log_dir", "output_dir", "python", "platform", "hostname", "project"),
+        *("save", "load", "run", "log_dir", "output_dir", "python", "platform", "hostname"),
+        "project",
     }
 )  # fmt: skip
 _NO_MATTER_BEGINS = ("wandb", "tensorboard", "hf_hub", "report_to", "logging_")
