@@ -25,6 +25,8 @@ NAMES: dict[str, set[str]] = {
     "fairseq": {"fairseq"},
     "generic_kv": {"csv", "key_value", "build_nanogpt"},
     "tensorboard": {"tensorboard"},
+    "lightning": {"lightning"},
+    "mlflow": {"mlflow"},
     "wandb": {"wandb_csv", "wandb_run", "nanogpt"},
     "modded_nanogpt": {"modded_nanogpt"},
     "llm_c": {"llm_c"},
@@ -38,6 +40,9 @@ DISAGREED: dict[str, tuple[int, int]] = {
     "tensorboard/events.out.tfevents.chatglm_lora": (0, 0),
     # One epoch_loss, which Keras wrote for the validation data: no training loss.
     "tensorboard/events.out.tfevents.keras_validation.v2": (0, 1),
+    # The files are named val_loss and test_loss: evaluations, the latter not of validation data.
+    "mlflow/mlruns_metric_val_loss": (0, 1),
+    "mlflow/mlruns_metric_test_loss": (0, 0),
     # The label counts the rows; they hold the losses of eight runs side by side.
     "wandb/druidowm_nanogpt_wandb_export.csv": (1184, 0),
 }
