@@ -40,11 +40,6 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"^s:\d+ (?:trl|tel):", "llm.c (main.log)", 2),
-    (r"^step +\d+/\d+ \| .*loss .*norm", "llm.c", 2),
-    (r"step:\d+/\d+ .*train_time:", "modded-nanogpt", 2),
-    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
-    (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )
@@ -203,21 +198,21 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     Runs that share their lines (`NextRun`) each count all of them.
     """
     builders = [RunBuilder(format)]
-    names = [""]
+    marks = [NextRun("")]
     for item in items:
         if isinstance(item, NextRun):
             builders.append(RunBuilder(format))
-            names.append(item.name)
+            marks.append(item)
         else:
             builders[-1].add(item)
     if len(builders) > 1 and builders[0].is_empty():
-        del builders[0], names[0]
+        del builders[0], marks[0]
     runs: list[Run] = []
-    for name, builder in zip(names, builders, strict=True):
+    for mark, builder in zip(marks, builders, strict=True):
         for no in text.cut_lines:
             why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
             builder.add(problem(Line(no, text.lines[no - 1]), why))
-        runs += (_named(run, name) for run in builder.build(text))
+        runs += (_named(run, mark) for run in builder.build(text))
     if len(builders) == 1:
         return tuple(runs)
     return tuple(
@@ -226,8 +221,11 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     )
 
 
-def _named(run: Run, name: str) -> Run:
-    return replace(run, part=replace(run.part, name=name)) if name else run
+def _named(run: Run, mark: NextRun) -> Run:
+    if not mark.name:
+        return run
+    text = run.text if mark.lines is None else replace(run.text, lines=mark.lines)
+    return replace(run, text=text, part=replace(run.part, name=mark.name))
 
 
 def numbered(text: SourceText) -> Iterator[Line]:
@@ -258,6 +256,9 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
         scores = {f.name: f.sniff(head, tail) for f in known}
+    if max(scores.values()) < FLOOR:  # a long script above the log, a long report below it
+        middle = _middle(text.lines)
+        scores = {f.name: f.sniff(middle, []) for f in known}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
@@ -282,6 +283,12 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
         listed = ", ".join(f"{name} {scores[name]:.2f}" for name in ranked[:3])
         raise FormatError(f"{text.name}: cannot tell its format ({listed})", "say --format NAME")
     return formats()[best]
+
+
+def _middle(lines: Sequence[str]) -> list[Line]:
+    """Return lines from all over a text, in seven stretches."""
+    starts = [len(lines) * k // 8 for k in range(1, 8)]
+    return [line for at in starts for line in _sample(lines, range(at, len(lines)))[:100]]
 
 
 def _sample(lines: Sequence[str], order: range) -> list[Line]:

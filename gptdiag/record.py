@@ -6,7 +6,7 @@ Named tuples, not dataclasses: a million-line log makes a million of each.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,7 @@ class NextRun(NamedTuple):
     """
 
     name: str
+    lines: Sequence[str] | None = None  # the same lines, shown as they concern this run
 
 
 class Problem(NamedTuple):

@@ -77,4 +77,14 @@ def as_flags(changes: Mapping[str, tuple[Value, Value]]) -> str:
     >>> as_flags({"--max_iters": (5000, 1750), "--dropout": (None, 0.3)})
     '--max_iters=1750 --dropout=0.3'
     """
-    return " ".join(f"{flag}={new}" for flag, (_, new) in changes.items())
+    return " ".join(as_flag(flag, new) for flag, (_, new) in changes.items())
+
+
+def as_flag(flag: str, value: Value) -> str:
+    """Return one setting as it stands on a command line; a one-letter flag takes a blank.
+
+    >>> as_flag("--dropout", 0.3), as_flag("-l", 3e-4)
+    ('--dropout=0.3', '-l 0.0003')
+    """
+    short = flag.startswith("-") and not flag.startswith("--")
+    return f"{flag}{' ' if short else '='}{value}"

@@ -57,7 +57,9 @@ def detect(run: Run, options: object) -> Finding | Clear:
             f"{elisions[0].line})"
         )
         lines.append(elisions[0].line)
-    gaps = np.flatnonzero(distance > GAP * usual)
+    again = np.diff(distance) == 0  # a distance that repeats is an interval, not a hole
+    again = np.append(again, False) | np.insert(again, 0, False)
+    gaps = np.flatnonzero((distance > GAP * usual) & ~again[: len(distance)])
     if len(gaps):
         k = int(gaps[np.argmax(distance[gaps])])
         parts.append(

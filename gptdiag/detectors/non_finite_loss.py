@@ -33,6 +33,7 @@ import numpy as np
 
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
+from gptdiag.measures.learning import starts_new
 from gptdiag.measures.skips import faster_since_nan
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients
@@ -77,6 +78,7 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
     shown = run.setting("nan_printed_as")
     told = f" The trainer prints such a loss as {shown}." if shown and name == "loss" else ""
     lines = [int(table.line[good[-1]])] if len(good) else []
+    at_once = step <= 1 and _never_finite(run)
     saved = [e for e in run.event("save") if e.line < table.line[first]]
     return Finding(
         message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.{told}",
@@ -90,9 +92,36 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
                 {"non_finite": Quantity(float(bad.sum()))},
             ),
         ),
-        causes=_causes(run, step, lasting),
-        remedies=_remedies(run, saved[-1].line if saved else None),
+        causes=_at_once() if at_once else _causes(run, step, lasting),
+        remedies=_look() if at_once else _remedies(run, saved[-1].line if saved else None),
         data={"first_step": step, "lasting": lasting},
+    )
+
+
+def _never_finite(run: Run) -> bool:
+    """Return whether a new model had no finite loss at all; float16 explains that by itself."""
+    columns = run.steps["loss"], run.evals["val_loss"], run.evals["train_loss"]
+    found = any(np.isfinite(column).any() for column in columns)
+    return not found and starts_new(run) and run.setting("dtype") != "float16"
+
+
+def _at_once() -> tuple[Cause, ...]:
+    return (
+        Cause(
+            "the new model gives no number before its first update: broken initial weights, token "
+            "ids beyond its vocabulary, or an operation that fails on this device or precision",
+            "no loss of this log is finite, and no update came before the first",
+            "likely",
+        ),
+    )
+
+
+def _look() -> tuple[Remedy, ...]:
+    return (
+        Remedy(
+            "Run one batch in float32, also on the CPU, and find the first layer without numbers",
+            "settings of the training cannot help: nothing was learnt yet",
+        ),
     )
 
 

@@ -43,6 +43,7 @@ from gptdiag.stats.tails import cutoff
 from gptdiag.wording import at_steps, count, duration, milliseconds, percent, plural
 
 FEWEST = 30  # plain steps
+MOST = 0.8  # share of the stalls that a regular distance must explain
 ROUND = (5000, 2000, 1000, 500, 250, 200, 100, 50)  # intervals people evaluate and save at
 
 
@@ -52,7 +53,7 @@ class Options:
     ratio: float = STALL  # times the local typical time; less is no stall
     cost: float = 0.01  # share of the time that several stalls must cost for a warning
     least_cost: float = 0.002  # share of the time below which nothing is said
-    single_cost: float = 0.05  # share of the time that fewer than three must cost
+    single_cost: float = 0.05  # share that fewer than three, or regular ones, must cost
 
 
 @detector(
@@ -88,10 +89,10 @@ def detect(run: Run, options: Options) -> Finding | Clear:
 def _finding(run: Run, times: Timing, rows: Ints, options: Options) -> Finding:
     cost = float(np.sum(times.excess_ms[rows]))
     share = cost / times.total_ms
-    pattern = _pattern(run, times, rows)
+    pattern = _pattern(run, times, rows, options)
     worst = int(rows[np.argmax(times.excess_ms[rows])])
     steps = [int(s) for s in times.step[rows]]
-    serious = share > (options.cost if len(rows) >= 3 else options.single_cost) and not pattern[2]
+    serious = share > pattern[2]
     return Finding(
         message=(
             f"{plural(len(rows), 'plain step')} stalled ({at_steps(steps)}), the longest for "
@@ -122,8 +123,11 @@ def _finding(run: Run, times: Timing, rows: Ints, options: Options) -> Finding:
     )
 
 
-def _pattern(run: Run, times: Timing, rows: Ints) -> tuple[str, tuple[Cause, ...], bool]:
-    """Return how the stalls are spaced, the causes that fit, and whether they seem planned."""
+def _pattern(
+    run: Run, times: Timing, rows: Ints, options: Options
+) -> tuple[str, tuple[Cause, ...], float]:
+    """Return how the stalls are spaced, the causes that fit, and the share of time to warn at."""
+    usual_cost = options.cost if len(rows) >= 3 else options.single_cost
     steps, evals = times.step[rows], run.evals.step
     for period in ROUND:
         if len(rows) >= 3 and np.mean(steps % period == 0) >= 0.6 > 6 * np.mean(
@@ -135,29 +139,31 @@ def _pattern(run: Run, times: Timing, rows: Ints) -> tuple[str, tuple[Cause, ...
                 "steps",
                 "likely",
             )
-            return f", most at multiples of {period} steps", (cause,), True
+            return f", most at multiples of {period} steps", (cause,), float("inf")
     if len(rows) >= 3 and len(evals):
         last = np.searchsorted(evals, steps, side="right") - 1
         lag = (steps - evals[np.maximum(last, 0)])[last >= 0]
         usual = int(np.median(lag)) if len(lag) else 0
         if len(lag) >= 3 and np.mean(lag == usual) >= 0.7:
-            where = f", always {usual} steps after an evaluation"
+            where = f", always {plural(usual, 'step')} after an evaluation"
+            come = int(np.sum(lag == usual))
             cause = Cause(
                 "work that an evaluation or its checkpoint leaves behind (upload, memory)",
-                f"{int(np.sum(lag == usual))} of {len(rows)} come {usual} steps after one",
+                f"{come} of {len(rows)} come {plural(usual, 'step')} after one",
                 "likely",
             )
-            return where, (cause,), False
-    if len(rows) >= 4:
-        gap = np.diff(steps)
-        period = int(np.median(gap))
-        if period > 0 and np.mean(np.abs(gap / period - np.round(gap / period)) < 0.05) >= 0.8:
-            cause = Cause(
-                "something periodic: logging, garbage collection, a cron job",
-                f"they lie multiples of {period} steps apart",
-                "likely",
-            )
-            return f", every {period} steps", (cause,), False
+            at_once = usual <= np.median(times.span)  # in the very next row: the evaluation's own
+            return where, (cause,), options.single_cost if at_once else usual_cost
+    periods = _periods(steps)
+    if periods:
+        apart = " or ".join(map(str, periods))
+        cause = Cause(
+            "work that the trainer does at regular steps: the next file of data, garbage "
+            "collection, a checkpoint",
+            f"they lie multiples of {apart} steps apart",
+            "likely",
+        )
+        return f", every {apart} steps", (cause,), options.single_cost
     causes = (
         Cause(
             "the machine is shared, or its disk or network stalls",
@@ -165,4 +171,32 @@ def _pattern(run: Run, times: Timing, rows: Ints) -> tuple[str, tuple[Cause, ...
         ),
         Cause("the data loader waits", "a log of the time spent waiting for data would decide"),
     )
-    return "", causes, False
+    return "", causes, usual_cost
+
+
+def _periods(steps: Ints) -> list[int]:
+    """Return the distance of regular stalls, or two where two series of them overlap; else none.
+
+    >>> _periods(np.array([189, 190, 378, 380, 567, 570, 756, 760, 945, 950]))
+    [189, 190]
+    """
+    gap = np.diff(steps)
+    period = int(np.median(gap)) if len(gap) >= 3 else 0
+    filled = period > 0 and len(steps) >= MOST * (steps[-1] - steps[0]) / period
+    if filled and np.mean(np.abs(gap / period - np.round(gap / period)) < 0.05) >= MOST:
+        return [period]
+    found: list[int] = []
+    left = steps
+    while len(found) < 2 and len(left) >= 4:
+        series = []
+        for k, start in enumerate(left[:4]):
+            for apart in left[k + 1 : k + 5] - start:
+                on = (left >= start) & ((left - start) % apart == 0)
+                if on.sum() >= max(4, MOST * ((left[-1] - start) // apart + 1)):
+                    series.append((int(on.sum()), int(apart), on))
+        if not series:
+            break
+        _, period, on = max(series, key=lambda one: one[0])
+        found.append(period)
+        left = left[~on]
+    return sorted(found) if len(left) <= (1 - MOST) * len(steps) else []

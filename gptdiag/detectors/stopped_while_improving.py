@@ -126,7 +126,7 @@ def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...
 def _longer(run: Run, ahead: Outlook, quantum: float) -> Remedy:
     forecast = ahead.forecast
     assert forecast is not None  # a falling loss has one
-    planned = run.number("max_iters") == forecast.step
+    planned = (run.number("max_iters") or 0) >= forecast.step
     end = None if planned else stretched_end(run, forecast.step)
     low = min(forecast.low, end.low) if end else forecast.low
     value = max(min(end.value, ahead.level), low) if end else forecast.value

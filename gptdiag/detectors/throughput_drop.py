@@ -23,8 +23,9 @@ Remedy:
     Watch clocks, temperature and other processes of the device at the step it begins.
 
 Blind spots:
-    Planned changes of batch or sequence length look the same when the log does not print tokens per
-    second. A base that less than a tenth of the run held, as a cool GPU's first minute, is no base.
+    Planned changes of batch or sequence length look the same when the log prints neither tokens per
+    second nor the script's schedule. A base that less than a tenth of the run held, as a cool GPU's
+    first minute, is no base.
 
 Source:
     BigScience chronicles (5 % loss by one slow GPU, found by hand); Jackson et al. (2005) for the
@@ -83,6 +84,8 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     times = timing(run)
     if times is None:
         raise NotEnough(f"needs {FEWEST} plain step times, has none")
+    if run.setting("step_work") == "scheduled":
+        return Clear("the script changes batch, length or window by schedule, so steps may slow")
     rows = np.flatnonzero(times.plain & (times.ms < STALL * times.local_ms))
     if len(rows) < FEWEST:
         raise NotEnough(f"needs {FEWEST} plain step times, has {len(rows)}")

@@ -15,7 +15,8 @@ from gptdiag.record import MISSING, Line, Rows, is_there
 
 BATCH = 2048  # lines whose numbers are converted together
 
-# A group for a printed number. Cheaper than `NUMBER`; what float() refuses is no regular line.
+# A group for a printed number, cheaper than `NUMBER`: what float() refuses is no regular line.
+# Where one character ends the number, all but that one is cheaper still: `[^ ]+`.
 FLOAT = r"[-+.\dainfeE]+"
 
 
@@ -86,7 +87,11 @@ class RegularLines:
             yield from compress(lines, map(not_, good))
 
     def _rows(self, lines: list[Line], groups: list[tuple[str | None, ...]]) -> Rows:
-        read = dict(zip(self._names, map(_floats, zip(*groups, strict=True)), strict=True))
+        read = {
+            name: _floats(texts)
+            for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
+            if texts[0] is not None or any(texts)  # else a group that takes no part in this log
+        }
         step = read.pop("step").astype(np.int64)
         columns = {}
         for group, values in read.items():
@@ -97,10 +102,13 @@ class RegularLines:
 
 def _floats(texts: tuple[str | None, ...]) -> NDArray[np.float64]:
     """Return printed numbers as floats. (n,)"""
+    if texts.count(texts[0]) == len(texts):  # the same on every line, as planned steps are
+        return np.full(len(texts), MISSING if texts[0] is None else number(texts[0]))
     try:
-        return np.array(list(map(float, texts)))  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # a value is missing, or has thousands separators
-        return np.array([MISSING if text is None else number(text) for text in texts])
+        return np.array([MISSING if text is None else float(text) for text in texts])
+    except ValueError:  # it has thousands separators
+        plain = [text and text.replace(",", "") for text in texts]
+        return np.array([MISSING if text is None else float(text) for text in plain])
 
 
 def _is_number(text: str | None) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
+from gptdiag.formats._pivot import row_text
 from gptdiag.formats._roles import Role, Roles, roles
 from gptdiag.formats._series import Wide, records
 from gptdiag.record import MISSING, Item, Line, Problem, Record, is_there, problem
@@ -110,6 +111,36 @@ def wide_of(table: Table, axis: str, clock: str, columns: Mapping[str, Floats]) 
 NONE = np.zeros(0)
 
 
+class Shown(Sequence[str]):
+    """The lines of a table with the numbers of one of its runs only; other lines are empty."""
+
+    def __init__(self, table: Table, axis: str, columns: Mapping[str, Floats]) -> None:
+        self._rows = None
+        if len(table.line):
+            self._rows = wide_of(table, axis, "", columns)
+        self._n = int(table.line.max(initial=0))
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(self._n))]
+        if not -self._n <= index < self._n:
+            raise IndexError(index)
+        no = index % self._n + 1
+        k = 0 if self._rows is None else int(np.searchsorted(self._rows.line, no))
+        if self._rows is None or k == len(self._rows.line) or self._rows.line[k] != no:
+            return ""
+        return row_text(self._rows, k)
+
+
 def curves(
     line: int, table: Table, axis: str, columns: Mapping[str, Floats], clock: str = ""
 ) -> Iterator[Item]:
@@ -118,7 +149,7 @@ def curves(
     known = roles(metrics)
     of, facts = dict(known.of), dict(known.facts)
     for metric in metrics:
-        low, high = (columns.get(metric + bound, NONE) for bound in BOUNDS)
+        low, high = (columns.get(metric + bound, columns[metric]) for bound in BOUNDS)
         if metric in of and np.any(low < high):
             role = of[metric]
             for bound, suffix in zip(BOUNDS, ("min", "max"), strict=True):

@@ -24,7 +24,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from gptdiag.formats._table import CLOCKS, NONE, STEPS, Table, cells, curves, history, read_table
+from gptdiag.formats._table import (
+    BOUNDS,
+    CLOCKS,
+    NONE,
+    STEPS,
+    Shown,
+    Table,
+    cells,
+    curves,
+    history,
+    read_table,
+)
 from gptdiag.record import Item, Line, NextRun, Record, problem
 
 NAME = "wandb_csv"
@@ -50,6 +61,7 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _METRIC = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?$", re.S)
+_AXIS = re.compile(r"[\w/. ()-]{1,80}$")
 _COUNT = re.compile(r"(?:^|[_/ ])(?:step|iter|iteration|epoch|update)$")
 _RUN_NAMES = {"name", "run_name", "run", "run_id", "experiment"}
 _TIME_AXES = ("relative time", "wall time")
@@ -71,9 +83,9 @@ def _kind(text: str) -> str:
     words = {name.lower() for name in header}
     if "_step" in words and words & set(CLOCKS):
         return "history"
-    # A line of Python's logging has a comma and dashes too, but its first part is a clock time.
-    if ":" not in header[0] and all(map(_METRIC.match, header[1:])):
-        return "chart"
+    known = header[0].lower() in STEPS or header[0].lower().startswith(_TIME_AXES)
+    if len(header) > 1 and (known or text[:1] == '"') and all(map(_METRIC.match, header[1:])):
+        return "chart" if _AXIS.match(header[0]) else ""
     if {"name", "state", "created"} <= words:
         return "runs"
     counts = words & {*STEPS, "epoch"} or any(map(_COUNT.search, words))
@@ -107,7 +119,8 @@ def _chart(first: Line, table: Table) -> Iterator[Item]:
             metric = f"{match['metric']}{match['bound'] or ''}"
             runs.setdefault(match["run"], {})[metric] = name
     for run, names in runs.items():
-        if len(runs) > 1:
-            yield NextRun(run)
         columns = {metric: table.columns.get(name, NONE) for metric, name in names.items()}
+        if len(runs) > 1:
+            told = {name: values for name, values in columns.items() if not name.endswith(BOUNDS)}
+            yield NextRun(run, Shown(table, axis, told))
         yield from curves(first.no, table, axis, columns)

@@ -11,6 +11,7 @@ import shlex
 
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Cause, Finding, Outcome, Remedy
+from gptdiag.remedies import as_flag
 from gptdiag.report import parts
 from gptdiag.report.safe_text import safe
 from gptdiag.report.text_chart import sparkline
@@ -145,9 +146,10 @@ def _remedy(remedy: Remedy) -> str:
     """Return one point of a list: what to change and why, its command line, gain and risk."""
     rows = [f"- {escaped(remedy.title)}" + (f": {escaped(remedy.why)}" if remedy.why else "")]
     if remedy.change:
-        flags = " ".join(shlex.quote(safe(f"{k}={new}")) for k, (_, new) in remedy.change.items())
+        pairs = [as_flag(flag, new) for flag, (_, new) in remedy.change.items()]
+        flags = " ".join(shlex.quote(safe(word)) for pair in pairs for word in pair.split(" ", 1))
         rows += ["", *(f"  {line}" for line in fenced([flags], "sh").split("\n")), ""]
-        now = (f"{k}={old}" for k, (old, _) in remedy.change.items() if old is not None)
+        now = (as_flag(k, old) for k, (old, _) in remedy.change.items() if old is not None)
         missing = [k for k, (old, _) in remedy.change.items() if old is None]
         rows += [f"  - now: {code(' '.join(now))}"] if len(missing) < len(remedy.change) else []
         rows += [f"  - not in the log: {code(' '.join(missing))}"] if missing else []
@@ -181,7 +183,7 @@ def _runs_table(analysis: Analysis) -> str:
         best, last = (f"{v:.4f}" if v is not None else "-" for v in (at.best_val, at.last_val))
         lines = f"{run.part.first_line} to {run.part.last_line}"
         steps = f"{summary.first_step or 0} to {summary.last_step or 0}"
-        source = escaped(run.source)
+        source = escaped(run.part.name or run.source)
         rows.append(f"| {index + 1} | {lines} | {steps} | {best} | {last} | {source} |")
     more = len(pairs) - MOST_ROWS
     return "\n".join(rows) + (f"\n\nand {more} more runs" if more > 0 else "")

@@ -7,6 +7,7 @@ import re
 from gptdiag.analysis import Analysis
 from gptdiag.finding import Finding, Outcome, Remedy
 from gptdiag.registry import formats
+from gptdiag.remedies import as_flag
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.summary import Losses, Summary
@@ -220,7 +221,7 @@ def change_text(remedy: Remedy) -> str:
     '--max_iters=1750 (now 5000)'
     """
     return "  ".join(
-        f"{flag}={new}" + (f" (now {old})" if old is not None else " (now not in the log)")
+        as_flag(flag, new) + (f" (now {old})" if old is not None else " (now not in the log)")
         for flag, (old, new) in remedy.change.items()
     )
 

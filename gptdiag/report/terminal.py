@@ -174,8 +174,9 @@ def _overview(page: Page, analysis: Analysis) -> None:
         vals = [f"{v:.4f}" if v is not None else "-" for v in (at.best_val, at.last_val)]
         steps = f"{summary.first_step or 0}-{summary.last_step or 0}"
         span = f"{run.part.first_line}-{run.part.last_line}"
+        name = run.part.name or run.source
         page.lines.append(
-            safe(f"  {index + 1:>4} {span:>15} {steps:>15} {vals[0]:>9} {vals[1]:>9}  {run.source}")
+            safe(f"  {index + 1:>4} {span:>15} {steps:>15} {vals[0]:>9} {vals[1]:>9}  {name}")
         )
     if len(pairs) > MOST_ROWS:
         page.lines.append(f"  ... and {len(pairs) - MOST_ROWS} more")

@@ -50,7 +50,10 @@ def main() -> int:
     """Print the figures and append them to the history."""
     plain_lines = console_log(Recipe(steps=LINES, log_interval=1)).splitlines()[-LINES:]
     figures: dict[str, float] = {}
+    only = [word for word in sys.argv[1:] if not word.startswith("--")]
     for path in TEXTS:
+        if only and not any(word in name_of(path) for word in only):
+            continue
         text = read_text(str(path))
         format = recognise(text)
         lines = step_lines(text, format)
