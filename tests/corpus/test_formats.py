@@ -137,3 +137,15 @@ def test_no_other_format_scores_as_high(row: dict[str, Any]) -> None:
     except InputError:
         return
     assert best in NAMES[row["format"]]
+
+
+@pytest.mark.skipif(not ROWS, reason="the corpus is not here")
+def test_console_and_log_txt_of_one_run_agree() -> None:
+    folder = CORPUS / "build_nanogpt"
+    names = ("agndm_no_warmup_stdout.out", "agndm_no_warmup_log.txt")
+    console, short = (read_all(folder / name)[0] for name in names)
+    for table, columns in (("steps", ["loss"]), ("evals", ["val_loss", "hellaswag_accuracy"])):
+        rows, others = getattr(console, table), getattr(short, table)
+        assert rows.step.tolist() == others.step.tolist()
+        for name in columns:
+            assert rows[name].tolist() == others[name].tolist(), name
