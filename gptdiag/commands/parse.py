@@ -100,6 +100,8 @@ def _explained(log: str, format: str | None, columns: dict[str, str]) -> Iterato
 def _described(item: Record | Problem) -> str:
     if isinstance(item, Problem):
         return f"{'problem':<8} {item.why}: {item.text[:120]}"
+    if not item.values:
+        return f"{'read':<8} together with another line of its step"
     step = "" if item.step is None else str(item.step)
     values = "  ".join(f"{name}={value}" for name, value in item.values.items())
     return f"{item.kind:<8} {step:>8}  {values}"

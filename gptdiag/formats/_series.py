@@ -16,6 +16,7 @@ from gptdiag.record import MISSING, Item, Record, Rows, is_there
 from gptdiag.run import Bools, Floats, Ints
 
 _COMPANIONS = ("epoch", "train_epoch", "current_epoch")  # stand beside anything, say nothing alone
+_LOSSES = ("loss", "val_loss")
 _TIMES = ("wall_ms", "step_ms")
 
 
@@ -77,19 +78,22 @@ def _joined(rows: Wide, kind: str) -> Iterator[Item]:
     n = int(group[-1]) + 1
     clash = np.zeros(n, dtype=bool)
     for name, values in columns.items():
-        if name != "time_s":
+        if name != "time_s" and plain(name) not in _COMPANIONS:
             clash |= np.bincount(group, weights=is_there(values), minlength=n) > 1
     # A group with a clash is taken apart again: each of its rows is a group of its own.
     begins = np.diff(group, prepend=-1) != 0
     begins |= clash[group]
     group = np.cumsum(begins) - 1
+    line = rows.line[begins]
     joined = {}
     for name, values in columns.items():
         there = np.flatnonzero(is_there(values))[::-1]  # the first of a group counts: its time
-        joined[name] = np.full(int(group[-1]) + 1, MISSING)
+        joined[name] = np.full(len(line), MISSING)
         joined[name][group[there]] = values[there]
-    yield Rows(rows.line[begins], rows.step[begins], joined, kind)
-    for no in rows.line[~begins].tolist():  # read as well, into the row before
+        if name in _LOSSES:  # the line to quote
+            line[group[there]] = rows.line[there]
+    yield Rows(line, rows.step[begins], joined, kind)
+    for no in np.setdiff1d(rows.line, line).tolist():  # read as well, into the same row
         yield Record("system", no, None, {})
 
 

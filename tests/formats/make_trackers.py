@@ -118,6 +118,39 @@ def chart() -> str:
     return "\n".join(lines).replace('"nan"', '"NaN"') + "\n"
 
 
+def lightning_table() -> str:
+    """Return a metrics.csv: rows of steps, of the learning rate, of validation, of epochs."""
+    draw = random.Random(11)
+    lines = ["epoch,lr-AdamW,step,train_loss_epoch,train_loss_step,val_loss"]
+    for step in range(9, 600, 10):
+        loss, epoch = loss_at(step, draw), step // 100
+        lines.append(f"{epoch},{6e-4 * (1 - step / 600)},{step},,,")
+        lines.append(f"{epoch},,{step},,{loss if step != 409 else 'nan'},")
+        if step % 100 == 99:
+            lines.append(f"{epoch},,{step},,,{loss + 0.15}")
+            lines.append(f"{epoch},,{step},{loss + 0.3},,")
+    return "\n".join(lines) + "\n"
+
+
+def lightning_bar() -> str:
+    """Return the console of version 1, each state twice, blanks and validation in between."""
+    draw = random.Random(12)
+    text, total, shown, val = "GPU available: True\n", 20, "", ""
+    for epoch in range(4):
+        text += f"Epoch {epoch}:   0%|          | 0/{total} [00:00<?, ?it/s{shown}{val}]"
+        for batch in range(1, total + 1):
+            percent = 100 * batch // total
+            bar = f"{'█' * (percent // 10):<10}"
+            head = f"\rEpoch {epoch}: {percent:3d}%|{bar}| {batch}/{total} [00:{batch:02d}<00:01"
+            text += f"{head},  1.02s/it{shown}{val}]"
+            shown = f", loss={loss_at(20 * epoch + batch, draw):.3g}, v_num=7"
+            text += f"{head},  1.02s/it{shown}{val}]"
+        text += "\n\nValidating: 0it [00:00, ?it/s]\rValidating:  50%|█████     | 1/2 [00:00<00:00]"
+        val = f", val_loss={7 - epoch / 2:.3f}"
+        text += f"\r{head},  1.02s/it{shown}{val}]\n"
+    return text
+
+
 def wandb_history() -> list[dict[str, float]]:
     """Return what Hugging Face's callback logs: training, evaluation, and a summary at the end."""
     draw = random.Random(5)
@@ -164,6 +197,32 @@ def wandb_file(rows: list[dict[str, float]]) -> bytes:
     return log_file(records)
 
 
+def lightning() -> None:
+    write(LOGS / "lightning" / "metrics.csv", lightning_table().encode())
+    write(LOGS / "lightning" / "bar.log", lightning_bar().encode())
+
+
+def mlflow() -> None:
+    """Write a run that was resumed, with a cut last line, and a metric file of its own."""
+    draw = random.Random(13)
+    run = LOGS / "mlflow" / "resumed"
+    write(run / "meta.yaml", b"run_name: made-up\nstatus: 3\n")
+    for name, value in (("learning_rate", "0.0005"), ("max_iters", "400"), ("optimizer", "adamw")):
+        write(run / "params" / name, value.encode())
+    losses, held_out = "", ""
+    for begun, steps in ((0, range(0, 210, 5)), (5_000_000, range(150, 400, 5))):
+        for step in steps:
+            ms = int(BEGIN * 1000) + begun + step * 300 + 7000 * (step // 50)
+            loss = loss_at(step, draw)
+            losses += f"{ms} {loss} {step}\n"
+            if step % 50 == 0:
+                held_out += f"{ms + 7000} {loss + 0.1} {step}\n"
+    write(run / "metrics" / "train" / "loss", losses.encode())
+    write(run / "metrics" / "val_loss", (held_out + "17000").encode())
+    write(run / "metrics" / "system" / "cpu", b"1700000000000 12.5 0\n")
+    write(LOGS / "mlflow" / "train_loss", losses.encode())
+
+
 def wandb() -> None:
     write(LOGS / "wandb_csv" / "chart.csv", chart().encode())
     rows = wandb_history()
@@ -183,3 +242,5 @@ def write(path: Path, data: bytes) -> None:
 if __name__ == "__main__":
     tensorboard()
     wandb()
+    lightning()
+    mlflow()
