@@ -23,7 +23,6 @@ from tests.helpers import runs_of, source_text
 LOG = console_log(Recipe(steps=600, eval_interval=100))
 OTHER_TOOLS = {
     "LitGPT": "iter 10 step 3: loss 2.1034, iter time: 214.40ms (optimizer.step)\n",
-    "mlx-lm": "Iter 10: Train loss 2.103, Learning Rate 1.0e-05, It/sec 0.99\n",
 }
 
 
