@@ -19,7 +19,7 @@ import numpy as np
 from gptdiag.record import MAX_QUOTED, MISSING, Problem, Record, Rows, Value, is_there
 from gptdiag.registry import Format
 from gptdiag.run import Event, Ints, LineCount, Part, Run, Segment, SourceText, Table, empty_table
-from gptdiag.segments import Arrived, Span, split_into_runs
+from gptdiag.segments import END_EVENTS, Arrived, Span, split_into_runs
 
 Item = TypeVar("Item")
 
@@ -175,6 +175,9 @@ class RunBuilder:
             {"config": config, "flags": flags}.get(kind, system).update(values)
             if kind != "flags":
                 origins.update(dict.fromkeys(values, f"line {line}"))
+        phase = system.get("phase")  # base, mid or supervised training: its name in the log
+        if phase is not None:
+            part = replace(part, name=str(phase))
         steps, old_steps = _latest(rows.steps, span.step_rows, span.step_segments)
         evals, old_evals = _latest(rows.evals, span.eval_rows, span.eval_segments)
         return Run(
@@ -184,7 +187,10 @@ class RunBuilder:
             system=system,
             steps=steps,
             evals=evals,
-            events=tuple(_within(self.events, part, key=attrgetter("line"))),
+            events=tuple(
+                _of_earlier_attempt(event, span)
+                for event in _within(self.events, part, key=attrgetter("line"))
+            ),
             segments=_measured(span.segments, steps),
             problems=problems,
             lines=lines,
@@ -199,6 +205,12 @@ class RunBuilder:
             or {name: str(flags.get(name, f"--{name}")) for name in {**config, **flags}},
             text=text,
         )
+
+
+def _of_earlier_attempt(event: Event, span: Span) -> Event:
+    """Return an event, as a remark if a process ended there before this run's first one began."""
+    before = bool(span.segments) and event.line < span.segments[0].line
+    return replace(event, name="note") if before and event.name in END_EVENTS else event
 
 
 def _count(part: Part, problems: Sequence[Problem], read: Ints) -> LineCount:

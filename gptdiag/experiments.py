@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gptdiag.devices import DTYPES
 from gptdiag.measures.attribution import Attribution
-from gptdiag.measures.config_difference import Difference, config_differences
+from gptdiag.measures.config_difference import GROUPS, Difference, config_differences
 from gptdiag.measures.loss_difference import ALIKE, LossDifference
 from gptdiag.pair import BASE, Pair
 from gptdiag.record import Value
@@ -15,17 +15,6 @@ from gptdiag.run import Run
 from gptdiag.wording import loss, percent
 
 SEEDS = 3  # runs of each recipe from which their own spread is believed
-GROUPS = {  # kinds of settings as people call them
-    "data": "data",
-    "start": "weights it starts from",
-    "model": "model",
-    "context": "context",
-    "batch": "batch",
-    "rate": "learning-rate schedule",
-    "optimizer": "optimizer",
-    "regularisation": "dropout",
-    "other": "other settings",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,6 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"step \d{5}(?:/\d{5})? \([\d.]+%\) \| loss:", "nanochat", 2),
-    (r"^Step \d{5} \| Validation bpb:", "nanochat", 1),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )

@@ -51,7 +51,7 @@ def detector_page(detector: Detector) -> str:
         body = detector.section(heading)
         lines.append(f"## {heading}\n")
         lines.append(f"```\n{body}\n```\n" if heading == "Example" else f"{body}\n")
-    lines += measured(detector)
+    lines += measured_on_pairs(detector) if detector.pair else measured(detector)
     rows = option_docs(detector.options)
     if rows:
         lines.append("## Options\n\n| option | default | meaning |\n| --- | --- | --- |")
@@ -85,6 +85,24 @@ def measured(detector: Detector) -> list[str]:
         *rows,
         "\nBy `python -m tests.benchmarks.score` and `sweeps`; each disagreement with a label is "
         "explained in [disagreements.md](../../tests/benchmarks/disagreements.md).\n",
+    ]
+
+
+def measured_on_pairs(detector: Detector) -> list[str]:
+    """Return what the benchmark of comparisons measured last of a detector of two runs."""
+    made = last("compare")
+    rows = made.get({"GD603": "losses", "GD604": "speeds"}.get(detector.code, ""), {})
+    if not rows:
+        return []
+    return [
+        "## Measured\n",
+        "| made-up pairs | interval holds the truth | found |\n| --- | --- | --- |",
+        *(
+            f"| {made['pairs']}, {name} | {row['coverage']:.1%} "
+            f"| {row.get('told_apart', row.get('found', 0)):.0%} |"
+            for name, row in rows.items()
+        ),
+        "\nBy `python -m tests.benchmarks.compare`; one run on each side.\n",
     ]
 
 

@@ -49,18 +49,8 @@ class Entry(NamedTuple):
 
     line: int
     raw: Mapping[str, object]
-
-    @property
-    def kind(self) -> str:
-        """Return "step", "eval" or "end"."""
-        if "train_runtime" in self.raw:
-            return "end"
-        return "step" if "loss" in self.raw else "eval"
-
-    @property
-    def epoch(self) -> float:
-        """Return how often the data was seen, NaN if not printed."""
-        return as_number(self.raw.get("epoch"))
+    kind: str  # "step", "eval" or "end"
+    epoch: float  # how often the data was seen, NaN if not printed
 
     @property
     def loss(self) -> float:
@@ -68,15 +58,22 @@ class Entry(NamedTuple):
         return as_number(self.raw.get("loss", self.raw.get("eval_loss")))
 
 
-def is_entry(raw: object) -> bool:
-    """Return whether a dict is an entry of a trainer's log."""
-    if not isinstance(raw, dict) or not raw.keys() & {"epoch", "step", "global_step"}:
-        return False
-    return (
-        "loss" in raw
-        or "train_runtime" in raw
-        or any(key.startswith("eval_") and key.endswith("loss") for key in raw)
-    )
+def entry_of(line: int, raw: object) -> Entry | None:
+    """Return a dict as an entry of a trainer's log, None if it is none."""
+    if not isinstance(raw, dict):
+        return None
+    epoch = raw.get("epoch")
+    if epoch is None and "step" not in raw and "global_step" not in raw:
+        return None
+    if "train_runtime" in raw:
+        kind = "end"
+    elif "loss" in raw:
+        kind = "step"
+    elif any(key.startswith("eval_") and key.endswith("loss") for key in raw):
+        kind = "eval"
+    else:
+        return None
+    return Entry(line, raw, kind, epoch if type(epoch) is float else as_number(epoch))
 
 
 def as_number(value: object) -> float:
@@ -182,12 +179,16 @@ def _vanished(entries: Sequence[Entry]) -> set[int]:
     """
     found: set[int] = set()
     before = 0.0
-    for k, entry in enumerate(entries):
-        raw = entry.raw
-        if entry.kind != "step" or _is_no_language_model(tuple(raw)):
+    for k, (_line, raw, kind, _epoch) in enumerate(entries):
+        if kind != "step":
             continue
-        if entry.loss != 0:
-            before = entry.loss
+        loss = raw["loss"]
+        if type(loss) is not float:
+            loss = as_number(loss)
+        if loss != 0:
+            before = loss
+        elif _is_no_language_model(tuple(raw)):
+            continue
         elif math.isnan(as_number(raw.get("grad_norm"))) and (
             "grad_norm" in raw or not before <= _FROM_ABOVE
         ):

@@ -107,7 +107,8 @@ def _floats(texts: tuple[str | None, ...]) -> NDArray[np.float64]:
     try:
         return np.array([MISSING if text is None else float(text) for text in texts])
     except ValueError:  # it has thousands separators
-        return np.array([MISSING if text is None else number(text) for text in texts])
+        plain = [text and text.replace(",", "") for text in texts]
+        return np.array([MISSING if text is None else float(text) for text in plain])
 
 
 def _is_number(text: str | None) -> bool:

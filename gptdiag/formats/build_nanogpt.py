@@ -4,14 +4,16 @@ Written by:
     karpathy/build-nanogpt `train_gpt2.py` (the video "let's reproduce GPT-2") and its forks.
 
 Recognised lines:
-    Console: `step N | loss: L | lr R | norm: G | dt: Tms | tok/sec: S`, after each update; the
-    loss is the mean over the accumulation and all ranks, `norm` is before clipping, `dt` includes
-    an evaluation or sampling that ran in this step. `validation loss: V` stands before the step
-    line whose number it lacks. log.txt: `N train L`, `N val V`, `N hella A`. Forks: `step N
-    train_loss L` and `step N val_loss V`, one per line.
+    Console: `step N | loss: L | lr R | norm: G | dt: Tms | tok/sec: S`, N from 0; the loss is that
+    before update N, the mean over the accumulation and all ranks, `norm` is before clipping, `dt`
+    includes an evaluation or sampling that ran in this step. `validation loss: V` and `HellaSwag
+    accuracy: n/m=A` stand before the step line whose number they lack. log.txt: `N train L`,
+    `N val V`, `N hella A`. Forks: `||` for `|`, fields left out, the video's earlier `step N, loss:
+    L, dt: Tms, tok/sec: S`, `step N train_loss L` and `step N val_loss V`, one per line.
 
 Not in this log:
-    The training loss over evaluation batches, MFU, the configuration, the device.
+    The training loss over evaluation batches, MFU, the configuration, the device; in log.txt times,
+    learning rate and gradient norm too. log.txt is emptied at each start, also of a resume.
 
 Traps:
     `rank r sample i: ...` lines hold generated text with line breaks. HellaSwag accuracy is a
@@ -22,10 +24,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
 from gptdiag.formats._preamble import Preamble
-from gptdiag.record import Line, Problem, Record, problem
+from gptdiag.formats._regular import RegularLines
+from gptdiag.formats._stepless import Stepless
+from gptdiag.record import Line, Problem, Record, Rows, problem
 
 NAME = "build_nanogpt"
 TITLE = "build-nanogpt console output or log.txt"
@@ -51,6 +58,7 @@ SAMPLES: dict[str, Record | str | None] = {
     "100 train 6.123456": Record("step", 1, 100, {"loss": 6.123456}),
     "250 val 5.9310": Record("eval", 1, 250, {"val_loss": 5.931}),
     "250 hella 0.2431": Record("eval", 1, 250, {"hellaswag_accuracy": 0.2431}),
+    "HellaSwag accuracy: 2510/10042=0.2500": Record("eval", 1, 0, {"hellaswag_accuracy": 0.25}),
     "total desired batch size: 524288": Record("system", 1, None, {"tokens_per_iter": 524288}),
     "num decayed parameter tensors: 50, with 124,354,560 parameters": Record(
         "system", 1, None, {"decayed_parameters": 124354560}
@@ -61,6 +69,18 @@ SAMPLES: dict[str, Record | str | None] = {
     "step   120 | lo": "cut off after the step number",
 }
 
+_REGULAR = (
+    re.compile(
+        r"step +(?P<step>\d{1,12}) +\|+ +loss: *(?P<loss>[^ ]+)(?: +\|+ +lr:? (?P<lr>[^ ]+))?"
+        r"(?: +\|+ +norm: (?P<grad_norm>[^ ]+))?(?: +\|+ +(?:elapsed_time: )?dt[:=] ?"
+        r"(?P<wall_ms>[\d.]+)ms)?(?: +\|+ +tok(?:ens)?/sec: (?P<tokens_per_s>[^ ]+))?\s*$"
+    ),
+    re.compile(r"(?P<step>\d{1,12}) train (?P<loss>[^ ]+)$"),
+    re.compile(
+        r"step (?P<step>\d{1,12}), loss: (?P<loss>[^ ,]+)(?:, dt: (?P<wall_ms>[\d.]+)ms)?"
+        r"(?:, tok/sec: (?P<tokens_per_s>[^ ]+))?\s*$"
+    ),
+)
 _STEP = re.compile(
     r"(?<!\w)step +(\d+)(?:/\d+)?(?!.*val[ _]loss)"
     r"(?: +\|+ +loss: *| *, loss: *| +train_loss +| +\| +train loss:? +)"
@@ -73,9 +93,11 @@ _STEP_VAL = re.compile(rf"(?<!\w)step +(\d+) +val_loss +({NUMBER})\s*$")
 _VALIDATION = re.compile(
     rf"(?:^|: )(?:validation|final val)[ _]loss:? +({NUMBER})\s*$|^final val_loss +({NUMBER})\s*$"
 )
+_ACCURACY = re.compile(rf"HellaSwag accuracy: \d+/\d+=({NUMBER})\s*$")
 _SAMPLE = re.compile(r"rank \d+ sample ")  # generated text follows
 _LOG_TXT = re.compile(rf"^(\d+) (train|val|hella) ({NUMBER})\s*$")
 _CUT = re.compile(r"^step +\d+(?: \|+(?: (?:l|lo|los|loss|loss:)?)?)?\s*$")
+MAX_PARSED = 2000
 _NAMES = {"lr": "lr", "norm": "grad_norm", "tok/sec": "tokens_per_s", "tokens/sec": "tokens_per_s"}
 _LOG_COLUMNS = {
     "train": ("step", "loss"),
@@ -94,29 +116,51 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
     return min(0.8, 0.2 * short) if short else 0.0
 
 
-def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
-    """Yield a record for each line understood; validation losses wait for their step line."""
-    waiting: list[tuple[Line, float]] = []
-    newest = 0
-    for line in lines:
-        text = line.text
-        if not text or text.isspace() or _SAMPLE.match(text):
-            continue
-        match = _STEP.search(text)
-        if match:
-            newest = int(match[1])
-            for earlier, loss in waiting:
-                yield Record("eval", earlier.no, newest, {"val_loss": loss})
-            waiting.clear()
-            yield _step(line, match)
-            continue
-        validation = _VALIDATION.search(text)
-        if validation:
-            waiting.append((line, number(validation[1] or validation[2])))
-            continue
+def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+    """Yield a record for each line understood; step lines are read together."""
+    pattern, lines = _pattern_of(lines)
+    stepless = Stepless(offset=0)
+    for item in RegularLines(lines, pattern) if pattern else lines:
+        if isinstance(item, Rows):
+            yield from stepless.settle(item)
+            yield item
+        elif item.text and not item.text.isspace():
+            yield from _line(Line(item.no, item.text[:MAX_PARSED]), stepless, not pattern)
+    yield from stepless.rest()
+
+
+def _pattern_of(lines: Iterable[Line]) -> tuple[re.Pattern[str] | None, Iterable[Line]]:
+    """Return the pattern of this log's step lines, None if they are irregular, and all lines."""
+    source, seen = iter(lines), []
+    for line in source:
+        seen.append(line)
+        for pattern in _REGULAR:
+            if pattern.match(line.text):
+                return pattern, chain(seen, source)
+        if not _SAMPLE.match(line.text) and _STEP.search(line.text[:MAX_PARSED]):
+            return None, chain(seen, source)
+    return None, seen
+
+
+def _line(line: Line, stepless: Stepless, irregular: bool) -> Iterator[Record | Problem]:
+    text = line.text
+    if _SAMPLE.match(text):
+        return
+    if short := _LOG_TXT.match(text):
+        kind, name = _LOG_COLUMNS[short[2]]
+        yield Record(kind, line.no, int(short[1]), {name: number(short[3])})
+    elif match := _STEP.search(text):
+        record = _step(line, match)
+        if irregular:
+            step = np.array([record.step])
+            yield from stepless.settle(Rows(np.array([line.no]), step, {}))
+        yield record
+    elif validation := _VALIDATION.search(text):
+        stepless.add(line.no, {"val_loss": number(validation[1] or validation[2])})
+    elif accuracy := _ACCURACY.match(text):
+        stepless.add(line.no, {"hellaswag_accuracy": number(accuracy[1])})
+    else:
         yield from _other(line)
-    for earlier, loss in waiting:  # after the last step: measured on the final weights
-        yield Record("eval", earlier.no, newest + 1, {"val_loss": loss})
 
 
 def _step(line: Line, match: re.Match[str]) -> Record:
@@ -131,16 +175,10 @@ def _step(line: Line, match: re.Match[str]) -> Record:
 
 
 def _other(line: Line) -> Iterator[Record | Problem]:
-    text = line.text[:2000]
-    short, step_val = _LOG_TXT.match(text), _STEP_VAL.search(text)
-    if short:
-        kind, name = _LOG_COLUMNS[short[2]]
-        yield Record(kind, line.no, int(short[1]), {name: number(short[3])})
-    elif step_val:
+    if step_val := _STEP_VAL.search(line.text):
         yield Record("eval", line.no, int(step_val[1]), {"val_loss": number(step_val[2])})
-    elif _CUT.match(text):
+    elif _CUT.match(line.text):
         yield problem(line, "cut off after the step number")
     else:
-        line = Line(line.no, text)
         told = Preamble().read(line)
         yield from happenings(line) if told is None else told

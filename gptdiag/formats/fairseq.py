@@ -101,10 +101,13 @@ _LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d+) updates\
 _DONE = re.compile(rf"done training in ({NUMBER}) seconds")
 _SIZE = re.compile(r"num\. model params: ([\d,]{1,20})(?: |$)")
 _NAMES = {"lr": "lr", "gnorm": "grad_norm", "loss_scale": "loss_scale", "wps": "tokens_per_s"}
+_FIELDS = {"loss", "nll_loss", "num_updates", "wall", *_NAMES}
+_WANTED = _FIELDS | {f"valid_{name}" for name in ("loss", "nll_loss", "num_updates")}
 _CLEAR = 100.0  # seconds between two lines, so that whole seconds tell a step time
 _EXACT = 0.02  # bits by which a mean undone from printed ones may be wrong
 _PRINTED = 0.0005  # bits by which a printed one may be
 _MOST = 2**53
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
 
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
@@ -142,27 +145,33 @@ class _Console:
     def read(self, line: Line) -> Iterator[Record | Problem]:
         """Yield what a line with a | says."""
         text = line.text
-        valid, tag, progress = _VALID.search(text), _TAG.search(text), _PROGRESS.search(text)
-        if valid:
-            yield from self._valid(line, _pairs(_SPACED, valid[2]), valid[1])
-        elif tag and tag[1] == "train_inner":
+        at = text.find("| train_inner | {")
+        if at >= 0:
+            yield from self._inner(line, text[at + 16 :])
+            return
+        tag = _TAG.search(text)
+        if tag and tag[1] == "train_inner":
             yield from self._inner(line, tag[2])
-        elif tag and tag[1].startswith("valid"):
-            fields = {k.removeprefix(f"{tag[1]}_"): v for k, v in _json(tag[2]).items()}
+        elif found := _VALID.search(text):
+            yield from self._valid(line, _pairs(_SPACED, found[2]), found[1])
+        elif tag and tag[1] == "valid":
+            fields = _json(tag[2])
             if fields:
                 yield from self._valid(line, fields, tag[1])
             else:
                 yield problem(line, "no whole line of an evaluation")
-        elif progress and not tag:
-            fields = _pairs(_ASSIGNED, progress[4])
+        elif tag:
+            return
+        elif found := _PROGRESS.search(text):
+            fields = _pairs(_ASSIGNED, found[4])
             if "loss" in fields:
-                running = self._undone(int(progress[1]), int(progress[2]), _loss_of(fields))
+                running = self._undone(int(found[1]), int(found[2]), _loss_of(fields))
                 yield from self._step(line, fields, running)
-        elif not tag:
+        else:
             yield from _told(line)
 
     def _inner(self, line: Line, text: str) -> Iterator[Record | Problem]:
-        old = _INNER.match(text)
+        old = None if text[:1] == "{" else _INNER.match(text)
         fields = _pairs(_ASSIGNED, old[3]) if old else _json(text)
         if "loss" not in fields or not 0 <= fields.get("num_updates", -1) < _MOST:
             yield problem(line, "no whole line of train_inner")
@@ -218,13 +227,13 @@ def _loss_of(fields: Mapping[str, float]) -> float:
 def _json(text: str) -> dict[str, float]:
     """Return the numbers of a JSON object, which are written as text; empty if there are none."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found, _end = _SCAN(text, 0)
+    except (ValueError, StopIteration, RecursionError):
         return {}
     values: dict[str, float] = {}
-    for name, value in found.items() if isinstance(found, dict) else ():
+    for name in _WANTED & found.keys() if isinstance(found, dict) else ():
         try:
-            values[str(name)] = float(value)
+            values[name.removeprefix("valid_")] = float(found[name])
         except (TypeError, ValueError, OverflowError):
             continue
     return values

@@ -38,7 +38,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gptdiag.formats._console import event, happenings
-from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, is_entry, records_of, rows_of
+from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, as_number, entry_of, records_of, rows_of
 from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, steps_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
@@ -108,6 +108,7 @@ _RESUMES = re.compile(r"Continuing training from (?:checkpoint|global step).*")
 _SAVES = re.compile(r"Saving model checkpoint to (\S+)")
 _SPOKEN = re.compile(r"\*\*\*|= [\d,]+\s*$|real_accelerator|Continuing training|Saving model")
 
+_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
 _PIECES = 6  # lines that a terminal may have wrapped one entry to
 _TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 
@@ -139,6 +140,8 @@ class _Console:
         pending: list[Line] = []  # pieces of an entry that does not end on its line
         for line in lines:
             text = line[1]
+            if text[:2] == "{'" and not pending and self._took(line[0], text):
+                continue
             at = text.find("{'")
             if pending and at < 0 and len(pending) < _PIECES:
                 pending.append(line)
@@ -161,6 +164,21 @@ class _Console:
             yield from self._broken(pending)
         yield from self._flush()
 
+    def _took(self, no: int, text: str) -> bool:
+        """Take a line that is nothing but an entry which follows the one before, as most do."""
+        try:
+            raw, end = _SCAN(text.replace("'", '"'), 0)
+        except (ValueError, StopIteration, RecursionError):
+            return False
+        entry = entry_of(no, raw)
+        if entry is None or self.begun or not entry.epoch >= self.furthest:
+            return False
+        if not self.entries or self.entries[-1].kind == "end" or text[end:].strip():
+            return False
+        self.entries.append(entry)
+        self.furthest = entry.epoch
+        return True
+
     def _broken(self, pending: list[Line]) -> Iterator[Record | Problem]:
         yield problem(pending[0], "the entry is cut off")
         for line in pending[1:]:
@@ -171,24 +189,26 @@ class _Console:
         text = line.text
         end = text.find("}", at)
         raw = _dict(text[at : end + 1])
-        if not is_entry(raw):
+        entry = entry_of(line.no, raw)
+        if entry is None:
             if _CUT.match(text, at):
                 yield problem(quoted, "the entry is damaged")
             else:
                 yield from self._other(line)
             return
-        entry = Entry(line.no, raw)  # type: ignore[arg-type]
         if self._is_new_process(entry):
             if not self.begun:
                 text = f"the epoch goes back from {self.furthest:.4g} to {entry.epoch:.4g}"
                 yield event(line, "process_start", text)
             yield from self._flush()
-        self._bar(line.no, text[:at], len(self.entries) + 1)
+        bars = "%|" in text
+        if bars:
+            self._bar(line.no, text[:at], len(self.entries) + 1)
         self.entries.append(entry)
         self.begun = False
-        self._bar(line.no, text[end:], len(self.entries))
-        if math.isfinite(entry.epoch):
-            self.furthest = max(self.furthest, entry.epoch)
+        if bars:
+            self._bar(line.no, text[end:], len(self.entries))
+        self.furthest = max(self.furthest, entry.epoch)
 
     def _is_new_process(self, entry: Entry) -> bool:
         if not self.entries:
@@ -253,7 +273,7 @@ class _Console:
             bar = max(known.bars, key=lambda b: b.total)
             yield Record("config", bar.line, None, {"max_iters": bar.total})
         yield from records_of(entries, step, certain=source not in (COUNTED, PARTS))
-        twice = [Entry(no, entries[k].raw) for no, k in again]
+        twice = [entries[k]._replace(line=no) for no, k in again]
         yield from rows_of(twice, [step[k] for _, k in again])
 
     def _offset(self, entries: list[Entry]) -> int:
@@ -270,11 +290,14 @@ def _dict(text: str) -> object:
     if len(text) > 20_000:
         return None
     quoted = text.replace("'", '"')
-    for attempt in (quoted, _BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted)):
-        try:
-            return json.loads(attempt)
-        except (ValueError, RecursionError):
-            pass
+    try:
+        return json.loads(quoted)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(_BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted))
+    except (ValueError, RecursionError):
+        pass
     return dict(_PAIR.findall(text)) or None
 
 
@@ -288,10 +311,10 @@ def _told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]
     again: list[tuple[int, int]] = []
     last = None
     for entry in printed:
-        if last is not None and _repeats(entry, last):
+        if last is not None and entry[3] - last[3] <= _TWICE and _repeats(entry, last):
             again.append((entry.line, len(found) - 1))
             epoch = max(entry.raw["epoch"], last.raw["epoch"], key=lambda e: len(str(e)))
-            found[-1] = Entry(last.line, {**last.raw, "epoch": epoch})
+            found[-1] = last._replace(raw={**last.raw, "epoch": epoch}, epoch=as_number(epoch))
             last = None  # a third one is not meant
         else:
             found.append(entry)
@@ -302,10 +325,12 @@ def _told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]
 def _repeats(entry: Entry, last: Entry) -> bool:
     if entry.kind != last.kind or not abs(entry.epoch - last.epoch) <= _TWICE:
         return False
+    if entry.kind == "step" and str(entry.raw["loss"]) != str(last.raw["loss"]):
+        return False
     # Two callbacks may show different parts of an entry. As text, so that NaN equals NaN.
-    shared = entry.raw.keys() & last.raw.keys() - {"epoch"}
-    same = entry.raw.keys() == last.raw.keys()
-    names = shared if same else shared & {"loss", "eval_loss", "train_loss"}
+    if entry.raw.keys() == last.raw.keys():
+        return str({**entry.raw, "epoch": 0}) == str({**last.raw, "epoch": 0})
+    names = entry.raw.keys() & last.raw.keys() & {"loss", "eval_loss", "train_loss"}
     return all(str(entry.raw[name]) == str(last.raw[name]) for name in names)
 
 

@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, as_number, is_entry, records_of
+from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, as_number, entry_of, records_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Loaded
 from gptdiag.source import read_text
@@ -142,8 +142,9 @@ class _State:
             except (ValueError, RecursionError):
                 damaged.append(self.line_at(match.start()))
                 continue
-            if is_entry(raw) and 0 <= as_number(raw.get("step")) < MOST_STEPS:
-                entries.append(Entry(self._line_of(match), raw))
+            entry = entry_of(self._line_of(match), raw)
+            if entry is not None and 0 <= as_number(raw.get("step")) < MOST_STEPS:
+                entries.append(entry)
         return entries, damaged, end
 
     def _line_of(self, match: re.Match[str]) -> int:

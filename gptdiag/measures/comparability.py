@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 
 from gptdiag.measures.config_difference import Difference, config_differences
-from gptdiag.measures.loss_at import SERIES, points_of
+from gptdiag.measures.loss_at import PER_BYTE, SERIES, points_of
 from gptdiag.pair import Pair
 from gptdiag.run import Run
 
@@ -36,9 +36,9 @@ def comparability(pair: Pair) -> Comparability:
     if not shared:
         missing = _only_per_byte(pair)
         return _refused(missing or "the logs have no kind of loss in common")
-    other = _other_text(pair)
+    other = _other_text(pair, any_tokens=shared[0] == PER_BYTE)
     if other:
-        per_byte = _bits_per_byte(pair) if shared[0].startswith("evals") else None
+        per_byte = _bits_per_byte(pair) if shared[0] == "evals.val_loss" else None
         if per_byte is None:
             return _refused(f"{other}, so their losses are of different things")
         told = f"{other}: losses are compared as bits per byte"
@@ -51,7 +51,8 @@ def comparability(pair: Pair) -> Comparability:
                 f"against {dropout.new} in them"
             )
         notes = ("the logs have no validation loss in common: training losses are compared", *notes)
-    return Comparability(shared[0], "nats per token", (1.0, 1.0), "", notes)
+    unit = "bits per byte" if shared[0] == PER_BYTE else "nats per token"
+    return Comparability(shared[0], unit, (1.0, 1.0), "", notes)
 
 
 def _refused(why: str) -> Comparability:
@@ -69,10 +70,15 @@ def _only_per_byte(pair: Pair) -> str:
     )
 
 
-def _other_text(pair: Pair) -> str:
-    """Return in what the texts or their tokens are known to differ, empty if in nothing."""
+def _other_text(pair: Pair, any_tokens: bool) -> str:
+    """Return in what the texts or their tokens are known to differ, empty if in nothing.
+
+    A loss per byte is the same for any tokens.
+    """
     for difference in config_differences(pair).of("data"):
-        if difference.name == "vocab_size" and _padding(difference):
+        if difference.name == "vocab_size" and (any_tokens or _padding(difference)):
+            continue
+        if any_tokens and difference.name not in ("dataset", "fingerprint"):
             continue
         if difference.name == "dataset" and _same_content(pair):
             continue
@@ -130,8 +136,13 @@ def bytes_per_token(run: Run) -> float | None:
 
 def _notes(pair: Pair) -> tuple[str, ...]:
     """Return what makes the losses differ a little in meaning."""
+    found = config_differences(pair)
     notes = []
-    for difference in config_differences(pair).differing:
+    if not found.shared & {"dataset", "vocab_size", "fingerprint"}:
+        notes.append(
+            "the logs do not say on which text and tokens: a verdict holds if both are the same"
+        )
+    for difference in found.differing:
         if difference.name == "block_size":
             notes.append(
                 f"the contexts are {difference.base} and {difference.new} tokens: a longer one "

@@ -39,13 +39,25 @@ OTHER = "other"  # settings nobody knows here: they may act on anything
 NO_MATTER = "no matter"
 KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 ORDER = (*KINDS, OTHER, NO_MATTER)
+GROUPS = {  # kinds as people call them, where they call them otherwise
+    "data": "data",
+    "start": "weights it starts from",
+    "model": "model",
+    "context": "context",
+    "batch": "batch",
+    "rate": "learning-rate schedule",
+    "optimizer": "optimizer",
+    "regularisation": "dropout",
+    "other": "other settings",
+}
 # None of these alone changes what the loss converges to beyond the noise between seeds.
 UNLEARNT = frozenset({"length", "evaluation", "seed", "machine", NO_MATTER})
 _NO_MATTER = frozenset(
     {
         *("out_dir", "data_dir", "log_interval", "always_save_checkpoint", "eval_only"),
         *("save_every", "inspect_interval", "save_interval", "run_name", "name", "time", "host"),
-        *("run", "log_dir", "output_dir", "python", "platform", "hostname", "project"),
+        *("save", "load", "run", "log_dir", "output_dir", "python", "platform", "hostname"),
+        "project",
     }
 )  # fmt: skip
 _NO_MATTER_BEGINS = ("wandb", "tensorboard", "hf_hub", "report_to", "logging_")

@@ -10,12 +10,14 @@ from gptdiag.measures.noise import batch_noise, eval_error, eval_noise
 from gptdiag.run import Floats, Ints, Run
 from gptdiag.stats.local import Estimate, level_at
 
-SERIES = ("evals.val_loss", "evals.train_loss", "steps.loss")  # by what they tell
+PER_BYTE = "evals.val_bpb"
+SERIES = ("evals.val_loss", PER_BYTE, "evals.train_loss", "steps.loss")  # by what they tell
 BETWEEN = 0.5  # of what the gap to the training loss changes between two evaluations
 BENT = 0.5  # of the difference of two ways to interpolate
 HIGHEST = 1e6  # nats; nothing above is a loss
 
 
+@lru_cache(maxsize=32)
 def points_of(run: Run, series: str) -> tuple[Ints, Floats]:
     """Return the steps and the values of a series that are losses. (n,), (n,)"""
     table = run.evals if series.startswith("evals") else run.steps
@@ -45,7 +47,8 @@ def loss_at(run: Run, series: str, step: float) -> Estimate | None:
         return Estimate(float(values[right]), sigma)
     ends = (right - 1, right)
     near = at[[*ends]], values[[*ends]]
-    through, over = _through(*near, step, sigma), _over_batches(run, *near, step, sigma)
+    through = _through(*near, step, sigma)
+    over = None if series == PER_BYTE else _over_batches(run, *near, step, sigma)
     return through if over is None or through.se <= over.se else over
 
 

@@ -150,8 +150,9 @@ def elapsed_ms(run: Run, times: Timing) -> Floats:
     once = ~times.plain | (times.ms > STALL * times.local_ms)
     row = np.where(once, times.local_ms, times.ms) * times.span
     row += np.where(once, np.maximum(times.excess_ms, 0.0), 0.0)
-    hidden = np.setdiff1d(run.evals.step, times.step)
-    after = np.searchsorted(times.step, hidden)
+    after = np.searchsorted(times.step, run.evals.step)
+    seen = times.step[np.minimum(after, len(times.step) - 1)] == run.evals.step
+    after = after[~seen]
     np.add.at(row, after[after < len(row)], times.eval_cost_ms)
     return np.asarray(np.cumsum(row))
 

@@ -11,6 +11,22 @@ def _steps(first: int, end: int) -> str:
     return "".join(STEP.format(n, 9 - n / 100) + "\n" for n in range(first, end))
 
 
+def test_console_and_log_txt_of_one_run_agree() -> None:
+    console, short = "", ""
+    for step in range(300):
+        if step % 100 == 0:
+            console += f"validation loss: {9 - step / 200:.4f}\nHellaSwag accuracy: 9/36=0.2500\n"
+            short += f"{step} val {9 - step / 200:.4f}\n{step} hella 0.2500\n"
+        console += STEP.format(step, 9 - step / 100) + "\n"
+        short += f"{step} train {9 - step / 100:.6f}\n"
+    one, other = run_of(console), run_of(short)
+    for table, columns in (("steps", ["loss"]), ("evals", ["val_loss", "hellaswag_accuracy"])):
+        rows, others = getattr(one, table), getattr(other, table)
+        assert rows.step.tolist() == others.step.tolist()
+        for name in columns:
+            assert rows[name].tolist() == others[name].tolist()
+
+
 def test_validation_loss_belongs_to_the_step_after_it() -> None:
     run = run_of(_steps(0, 250) + "validation loss: 5.9310\n" + _steps(250, 300))
     assert run.format == "build_nanogpt"

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from gptdiag.comparison import Comparison, compare_runs
-from gptdiag.report.comparison import parts
+from gptdiag.report.comparison import figures, parts
 from gptdiag.report.html.comparison import render
 from gptdiag.simulate import Recipe
 from tests.browser.conftest import hostile_log
@@ -32,7 +32,11 @@ def test_says_what_the_terminal_says(comparison: Comparison, page: str) -> None:
     contrast = comparison.contrasts[0]
     assert contrast.attribution is not None
     tables = (
-        *(parts.side_by_side(comparison), parts.setting_rows(contrast), parts.loss_rows(contrast)),
+        *(
+            figures.side_by_side(comparison),
+            parts.setting_rows(contrast),
+            parts.loss_rows(contrast),
+        ),
         *(parts.target_rows(contrast), parts.part_rows(contrast.attribution)),
     )
     for row in (row for table in tables for row in table):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from gptdiag.comparison import Comparison, Contrast
 from gptdiag.finding import Finding
-from gptdiag.report.comparison import parts
-from gptdiag.report.comparison.parts import Row
+from gptdiag.report.comparison import figures, parts
+from gptdiag.report.comparison.figures import Row
 from gptdiag.report.markdown import (
     SIGNS,
     cause_lines,
@@ -27,10 +27,10 @@ from gptdiag.report.safe_text import safe
 
 def render(comparison: Comparison) -> str:
     """Return the comparison as GitHub-flavoured Markdown."""
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     blocks = [f"**Verdict:** {escaped(parts.verdict(comparison))}", _labels(comparison)]
-    blocks.append(_table(("", *called), parts.side_by_side(comparison)))
-    note = parts.mfu_note(comparison)
+    blocks.append(_table(("", *called), figures.side_by_side(comparison)))
+    note = figures.mfu_note(comparison)
     blocks.append(f"{escaped(note)}." if note else "")
     for contrast in comparison.contrasts:
         if len(comparison.contrasts) > 1:
@@ -44,7 +44,7 @@ def render(comparison: Comparison) -> str:
 def _labels(comparison: Comparison) -> str:
     rows = [
         f"- **{name}** {code(source)}, {escaped(size)}"
-        for name, (source, size) in parts.label_rows(comparison)
+        for name, (source, size) in figures.label_rows(comparison)
     ]
     seeds = parts.further_seeds(comparison)
     return "\n".join([*rows, *([f"- {escaped(seeds)}"] if seeds else [])])

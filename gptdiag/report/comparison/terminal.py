@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import click
 
 from gptdiag.comparison import Comparison, Contrast
-from gptdiag.report.comparison import parts
-from gptdiag.report.comparison.parts import Row
+from gptdiag.report.comparison import figures, parts
+from gptdiag.report.comparison.figures import Row
 from gptdiag.report.parts import by_status
 from gptdiag.report.safe_text import safe
 from gptdiag.report.terminal import COLOURS, NARROWEST, WIDEST, Page, finding_block, listed
@@ -29,7 +29,7 @@ def render(comparison: Comparison, width: int = 80, colour: bool = False) -> str
     page.gap()
     _labels(page, comparison)
     _figures(page, comparison)
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     for contrast in comparison.contrasts:
         if len(comparison.contrasts) > 1:
             page.heading(f"{called[contrast.new].capitalize()} against the base")
@@ -45,7 +45,7 @@ def render(comparison: Comparison, width: int = 80, colour: bool = False) -> str
 
 
 def _labels(page: Page, comparison: Comparison) -> None:
-    for name, (source, size) in parts.label_rows(comparison):
+    for name, (source, size) in figures.label_rows(comparison):
         page.write(safe(f"{source} ({size})"), first=f"  {name:<7} ")
     seeds = parts.further_seeds(comparison)
     if seeds:
@@ -54,7 +54,7 @@ def _labels(page: Page, comparison: Comparison) -> None:
 
 def _figures(page: Page, comparison: Comparison) -> None:
     """Write the figures side by side, as many runs beside each other as there is room for."""
-    rows, called = parts.side_by_side(comparison), parts.names(comparison)
+    rows, called = figures.side_by_side(comparison), figures.names(comparison)
     first = max((len(row.name) for row in rows), default=0)
     column = max((len(cell) for row in rows for cell in row.cells), default=0)
     fit = max(1, (page.width - first - 2) // (column + SPACE))
@@ -63,7 +63,7 @@ def _figures(page: Page, comparison: Comparison) -> None:
         page.gap()
         cut = [Row(row.name, row.cells[chosen]) for row in rows]
         _table(page, ("", *called[chosen]), cut)
-    note = parts.mfu_note(comparison)
+    note = figures.mfu_note(comparison)
     if note:
         page.gap()
         page.write(safe(note) + ".", first="  ")

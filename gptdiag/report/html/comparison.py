@@ -6,6 +6,8 @@ they cannot share those of one run.
 
 from __future__ import annotations
 
+from collections.abc import Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ from gptdiag.measures.progress import AXES
 from gptdiag.plots.chart import Charts
 from gptdiag.plots.series import Axis, charts_of, common_axes
 from gptdiag.remedies import as_flags
-from gptdiag.report.comparison import parts
+from gptdiag.report.comparison import figures, parts
+from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.page import assemble
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
 from gptdiag.report.html.stills import picture_of
@@ -37,14 +40,16 @@ MOST_RUNS = 6  # with a colour each; more are not drawn
 def render(comparison: Comparison, static: bool = False) -> str:
     """Return the comparison as a whole HTML page, without any JavaScript if `static`."""
     drawn = [data for axis in AXES if (data := _data_of(comparison, axis))]
-    pictured = drawn if static else drawn[:1]
-    stills = {data["id"]: _still(comparison, data["axis"]["kind"]) for data in pictured}
+    stills = {data["id"]: _pictures(comparison, data) if static else {} for data in drawn}
+    drawings = {data["id"]: _drawings(data, stills[data["id"]].keys()) for data in drawn}
     view = _view(comparison)
-    return assemble("comparison.html.j2", view, drawn, static, groups=drawn, stills=stills)
+    return assemble(
+        "comparison.html.j2", view, drawn, static, groups=drawn, stills=stills, drawings=drawings
+    )
 
 
 def _view(comparison: Comparison) -> dict[str, Any]:
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     findings = comparison.findings
     return {
         "title": title(comparison.analysis),
@@ -53,10 +58,10 @@ def _view(comparison: Comparison) -> dict[str, Any]:
         "symbols": SYMBOLS,
         "version": comparison.analysis.version,
         "names": called,
-        "labels": _safe(parts.label_rows(comparison)),
+        "labels": _safe(figures.label_rows(comparison)),
         "seeds": safe(parts.further_seeds(comparison)),
-        "figures": _safe(parts.side_by_side(comparison)),
-        "mfu": safe(parts.mfu_note(comparison)),
+        "figures": _safe(figures.side_by_side(comparison)),
+        "mfu": safe(figures.mfu_note(comparison)),
         "contrasts": [_contrast(called, c) for c in comparison.contrasts],
         "alone": [
             (safe(name), f.severity, f.code, safe(f.headline))
@@ -65,7 +70,7 @@ def _view(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _safe(rows: list[parts.Row]) -> list[tuple[str, list[str]]]:
+def _safe(rows: list[figures.Row]) -> list[tuple[str, list[str]]]:
     return [(safe(row.name), [safe(cell) for cell in row.cells]) for row in rows]
 
 
@@ -128,7 +133,7 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
         return None
     summaries = comparison.analysis.summaries
     known = [charts_of(run, s) for run, s in zip(runs, summaries, strict=False)]
-    called = parts.names(comparison)
+    called = figures.names(comparison)
     made = [_losses(known, axes, called), _difference(comparison, kind, axes, called)]
     if kind == "steps":
         made += [_rates(known, called), _times(known, called), _gradients(known, called)]
@@ -269,11 +274,18 @@ def _gradients(known: list[Charts], called: list[str]) -> Chart:
     return chart_of("gradient", "Gradient norm", "L2 norm", series, loggable=True, alt=text)
 
 
-def _still(comparison: Comparison, axis: str) -> str:
-    """Return the losses as a picture, for print and readers without scripts; empty if it fails."""
+def _pictures(comparison: Comparison, data: dict[str, Any]) -> dict[str, str]:
+    """Return the losses as a picture for readers without scripts, none if they are too many."""
     from gptdiag.plots.draw import draw
 
     try:
-        return picture_of(draw(comparison.analysis, "loss", axis))
-    except UsageError:  # too many runs for one figure
-        return ""
+        return {"loss": picture_of(draw(comparison.analysis, "loss", data["axis"]["kind"]))}
+    except UsageError:
+        return {}
+
+
+def _drawings(data: dict[str, Any], but: Set[str]) -> dict[str, Drawing]:
+    """Return what stands for the charts in print and without scripts, where no picture does."""
+    by = data["axis"]["labels"]["steps"]
+    made = {c["kind"]: drawing(c, data["full"]) for c in data["charts"] if c["kind"] not in but}
+    return {kind: replace(still, by=by) for kind, still in made.items() if still is not None}
