@@ -83,11 +83,8 @@ def main() -> int:
         if len(lines) < 5:  # a document, not a log of lines
             continue
         # A table is none without its header.
-        header = (
-            []
-            if next(iter(format.parse(numbered(SourceText("", lines)))), None)
-            else [text.lines[0]]
-        )
+        alone = next(iter(format.parse(numbered(SourceText("", lines)))), None) is not None
+        header = [] if alone else [text.lines[0]]
         long = SourceText("long", [*header, *islice(cycle(lines), LINES)])
 
         def parse(format: Format = format, long: SourceText = long) -> None:
