@@ -1,0 +1,126 @@
+"""minGPT: the console output of projects/chargpt and of the many scripts made from it.
+
+Written by:
+    karpathy/minGPT `projects/chargpt/chargpt.py`.
+
+Recognised lines:
+    `iter_dt Tms; iter N: train loss L` every tenth iteration, N from 0; the loss is that of one
+    batch before update N, T the whole time of iteration N - 1, the first one 0. The configuration
+    printed as an indented tree; the size of text, vocabulary and model; `saving model`.
+
+Not in this log:
+    Evaluations, learning rate (it is constant), gradient norm, MFU.
+
+Traps:
+    Every 500 iterations stand 500 generated characters, line breaks included. A time is never that
+    of an iteration that sampled or saved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from gptdiag.formats._console import event, happenings, number
+from gptdiag.formats._regular import RegularLines
+from gptdiag.record import MISSING, Line, Problem, Record, Rows, Value, problem
+
+NAME = "mingpt"
+TITLE = "minGPT console output"
+
+FLAGS = {
+    "max_iters": "--trainer.max_iters",
+    "batch_size": "--trainer.batch_size",
+    "learning_rate": "--trainer.learning_rate",
+    "weight_decay": "--trainer.weight_decay",
+    "grad_clip": "--trainer.grad_norm_clip",
+    "block_size": "--data.block_size",
+    "dropout": "--model.resid_pdrop",
+}
+
+DEFAULTS: dict[str, Value] = {"decay_lr": False, "bias": True}
+
+SAMPLES: dict[str, Record | str | None] = {
+    "iter_dt 45.50ms; iter 60: train loss 2.75125": Record(
+        "step", 1, 60, {"loss": 2.75125, "wall_ms": 45.5}
+    ),
+    "iter_dt 0.00ms; iter 0: train loss 4.20511": Record("step", 1, 0, {"loss": 4.20511}),
+    "data has 1000500 characters, 65 unique.": Record(
+        "system", 1, None, {"dataset_tokens": 1000500, "vocab_size": 65}
+    ),
+    "number of parameters: 2.68M": Record("system", 1, None, {"parameters_printed": 2680000}),
+    "running on device cuda": Record("config", 1, None, {"device": "cuda"}),
+    "    learning_rate: 0.0005": Record("config", 1, None, {"learning_rate": 0.0005}),
+    "    n_layer: None": None,
+    "saving model": Record("event", 1, None, {"name": "save", "text": ""}),
+    "iter_dt 45.50ms; iter 60: tr": "cut off after the step number",
+}
+
+_STEP = re.compile(
+    r"iter_dt (?P<wall_ms>[\d.]+)ms; iter (?P<step>\d{1,12}): train loss (?P<loss>[^ ]+)$"
+)
+_SETTING = re.compile(r"    (\w+): (\S.*?)\s*$")
+_DATA = re.compile(r"data has ([\d,]{1,18}) characters, (\d{1,9}) unique")
+_PARAMETERS = re.compile(r"number of parameters: ([\d.]+)M\s*$")
+_DEVICE = re.compile(r"running on device (\S+)\s*$")
+_CUT = re.compile(r"iter_dt [\d.]+ms; iter")
+_NAMES = {"grad_norm_clip": "grad_clip", "resid_pdrop": "dropout"}
+_SETTINGS = {  # those of the tree that mean something to anybody else
+    *("seed", "device", "block_size", "model_type", "n_layer", "n_head", "n_embd", "vocab_size"),
+    *("max_iters", "batch_size", "learning_rate", "weight_decay", "grad_norm_clip", "resid_pdrop"),
+}
+
+MAX_PARSED = 2000
+
+
+def sniff(head: list[Line], tail: list[Line]) -> float:
+    """Return how sure we are, 0 to 1: nobody else prints such step lines."""
+    return 1.0 if any(_STEP.match(line.text) for line in (*head, *tail)) else 0.0
+
+
+def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+    """Yield a record for each line understood; step lines are read together."""
+    for item in RegularLines(lines, _STEP):
+        if isinstance(item, Rows):
+            columns = dict(item.columns)
+            columns["wall_ms"] = np.where(columns["wall_ms"] > 0, columns["wall_ms"], MISSING)
+            yield Rows(item.line, item.step, columns)
+        elif item.text and not item.text.isspace():
+            yield from _line(Line(item.no, item.text[:MAX_PARSED]))
+
+
+def _line(line: Line) -> Iterator[Record | Problem]:
+    text = line.text
+    if text.rstrip() == "system:":
+        yield event(line, "process_start", "its config is printed")
+    elif setting := _SETTING.match(text):
+        value = _literal(setting[2])
+        if setting[1] in _SETTINGS and value is not None:
+            yield Record("config", line.no, None, {_NAMES.get(setting[1], setting[1]): value})
+    elif data := _DATA.match(text):
+        facts: dict[str, Value] = {
+            "dataset_tokens": int(number(data[1])),
+            "vocab_size": int(data[2]),
+        }
+        yield Record("system", line.no, None, facts)
+    elif size := _PARAMETERS.match(text):
+        yield Record("system", line.no, None, {"parameters_printed": round(float(size[1]) * 1e6)})
+    elif device := _DEVICE.match(text):
+        yield Record("config", line.no, None, {"device": device[1]})
+    elif text.rstrip() == "saving model":
+        yield event(line, "save")
+    elif _CUT.match(text):
+        yield problem(line, "cut off after the step number")
+    else:
+        yield from happenings(line)
+
+
+def _literal(text: str) -> Value:
+    if text in ("None", "auto"):
+        return None
+    try:
+        return int(text) if text.isdecimal() and len(text) < 16 else float(text)
+    except ValueError:
+        return text
