@@ -256,7 +256,7 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
         scores = {f.name: f.sniff(head, tail) for f in known}
-    if max(scores.values()) < FLOOR:  # a long script above the log, a long report below it
+    if max(scores.values()) < FLOOR and not foreign:  # a script above the log, a report below it
         middle = _middle(text.lines)
         scores = {f.name: f.sniff(middle, []) for f in known}
     ranked = sorted(scores, key=lambda name: -scores[name])
