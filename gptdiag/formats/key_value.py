@@ -23,9 +23,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
-from gptdiag.record import Line, Problem, Record
+from gptdiag.formats._learned import Learned, learn
+from gptdiag.formats._regular import RegularLines
+from gptdiag.record import Line, Problem, Record, Rows
 
 NAME = "key_value"
 TITLE = "text with a step and a loss on each line"
@@ -79,30 +84,77 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
     return 0.3 if hits >= 3 else 0.0
 
 
-def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
+def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
     """Yield a step for each line with a step and a loss, an evaluation where its losses change."""
-    shown: dict[str, float] = {}
-    epochs = _Epochs()
-    for line in lines:
+    return _Parser().parse(lines)
+
+
+class _Parser:
+    """Carries the evaluation that was last shown, and the epochs, from line to line."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, float] = {}
+        self.epochs = _Epochs()
+
+    def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+        form, lines = _form_of(lines)
+        for item in RegularLines(lines, form.pattern, form.units) if form else lines:
+            if isinstance(item, Rows):
+                yield from self._rows(item)
+            else:
+                yield from self._line(item)
+
+    def _rows(self, rows: Rows) -> Iterator[Rows]:
+        evals = {n: v for n, v in rows.columns.items() if n in ("train_loss", "val_loss")}
+        steps = {n: v for n, v in rows.columns.items() if n not in evals}
+        if "loss" not in steps and "val_loss" not in evals:
+            steps["loss"] = evals.pop("train_loss")  # the only loss there is
+        if "loss" in steps:
+            yield Rows(rows.line, rows.step, steps)
+        if evals:
+            changed = np.zeros(len(rows.step), dtype=bool)
+            for name, values in evals.items():
+                changed |= np.diff(values, prepend=self.shown.get(name, np.nan)) != 0
+            self.shown = {name: float(values[-1]) for name, values in evals.items()}
+            kept = {name: values[changed] for name, values in evals.items()}
+            yield Rows(rows.line[changed], rows.step[changed], kept, "eval")
+
+    def _line(self, line: Line) -> Iterator[Record]:
         found = _understood(line.text)
         if found is None:
             if line.text and not line.text.isspace():
                 yield from happenings(Line(line.no, line.text[:2000]))
-            continue
+            return
         step, values, prefix = found
-        step = epochs.total(step, prefix)
+        step = self.epochs.total(step, prefix)
         evals: dict[str, float] = {}
         for name in ("train_loss", "val_loss"):
             if name in values:
                 evals[name] = values.pop(name)
         if "loss" not in values and "val_loss" not in evals:
-            values["loss"] = evals.pop("train_loss")  # the only loss there is
+            values["loss"] = evals.pop("train_loss")
         where = (clock_of(prefix), rank_of(prefix))
         if "loss" in values:
             yield Record("step", line.no, step, values, *where)
-        if evals and evals != shown:
-            shown = evals
+        if evals and evals != self.shown:
+            self.shown = evals
             yield Record("eval", line.no, step, evals, *where)
+
+
+def _form_of(lines: Iterable[Line]) -> tuple[Learned | None, Iterable[Line]]:
+    """Return the form of the first line with a step and a loss, and all lines again."""
+    source, seen = iter(lines), []
+    for line in source:
+        seen.append(line)
+        if _understood(line.text) is not None:
+            return learn(line.text[:2000], _without_prefix), chain(seen, source)
+    return None, seen
+
+
+def _without_prefix(text: str) -> dict[str, float] | None:
+    """Return the values of a line that says nothing before its step: no rank, no epoch."""
+    found = _understood(text)
+    return {"step": float(found[0]), **found[1]} if found and not found[2] else None
 
 
 class _Epochs:
