@@ -57,6 +57,7 @@ _NUMBERS = {  # kind -> fields that hold numbers
     for kind in schema.KINDS
 }
 _NOT_WHOLE = "not a whole JSON object"
+_PLAIN = {float, int}  # types of JSON numbers
 FEWEST_TOGETHER = 32  # step records in a row; fewer are passed on one by one
 _STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
 
@@ -127,11 +128,15 @@ def _table(records: list[dict[str, Any]]) -> dict[str, Floats] | None:
     columns: dict[str, Floats] = {}
     for name in (*names, "t_s"):
         values = [record[name] for record in records]
-        if set(map(type, values)) != {float}:
+        if not set(map(type, values)) <= _PLAIN:
             values = list(map(schema.decode_number, values))
             if None in values:
                 return None
-        columns["time_s" if name == "t_s" else name] = np.array(values, dtype=np.float64)
+        try:
+            column = np.array(values, dtype=np.float64)
+        except OverflowError:  # an integer beyond float64
+            return None
+        columns["time_s" if name == "t_s" else name] = column
     return columns
 
 
