@@ -6,6 +6,7 @@ run = gptdiag.read("train.log")          # one run in columns
 run.steps.frame()                        # ... as a pandas DataFrame
 analysis = gptdiag.analyze("train.log")  # what is wrong with it
 print(gptdiag.render(analysis))
+gptdiag.compare("a.log", "b.log")        # why two runs differ
 
 with gptdiag.RunLog("run.jsonl", config=config) as log:
     log.step(10, loss=2.5, wall_ms=33.2)
@@ -18,7 +19,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["RunLog", "__version__", "analyze", "read", "read_all", "render"]
+__all__ = ["RunLog", "__version__", "analyze", "compare", "read", "read_all", "render"]
 
 _WHERE = {"RunLog": "gptdiag.runlog"}
 

@@ -14,6 +14,7 @@ from gptdiag import __version__
 from gptdiag.context import Context, complete
 from gptdiag.errors import NotEnough
 from gptdiag.finding import SEVERITIES, Clear, Finding, Outcome
+from gptdiag.pair import Pair
 from gptdiag.registry import Detector, formats
 from gptdiag.run import Run
 from gptdiag.settings import Settings
@@ -88,9 +89,9 @@ class Analysis:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the static page, in a frame where no script can run."""
-        from gptdiag.report.html import framed
+        from gptdiag.report.html import framed, render
 
-        return framed(self)
+        return framed(render(self, static=True))
 
 
 def analyse_runs(
@@ -114,24 +115,45 @@ def _analyse(runs: Sequence[Run], context: Context, settings: Settings) -> Analy
     suppressed: list[Finding] = []
     for index, run in enumerate(completed):
         for detector in chosen:
-            outcome = replace(_look(run, detector, settings), run=index)
-            kept, hidden = _divide(outcome, detector, settings)
-            outcomes.append(kept)
+            outcome, hidden = look(run, (("the log", run),), index, detector, settings)
+            outcomes.append(outcome)
             suppressed += hidden
     summaries = tuple(summarise(run) for run in completed)
     return Analysis(completed, summaries, tuple(outcomes), tuple(suppressed))
 
 
-def _look(run: Run, detector: Detector, settings: Settings) -> Outcome:
-    """Return the outcome of one detector on one run, whatever happens in it."""
+def look(
+    subject: Run | Pair,
+    runs: Sequence[tuple[str, Run]],
+    index: int,
+    detector: Detector,
+    settings: Settings,
+) -> tuple[Outcome, list[Finding]]:
+    """Return the outcome of one detector on a run or on a pair, and the findings suppressed.
+
+    Args:
+        runs: the runs that must have what the detector needs, each with its name.
+        index: of the run in `Analysis.runs`, of the new run of a pair.
+    """
+    outcome = replace(_look(subject, runs, detector, settings), run=index)
+    return _divide(outcome, detector, settings)
+
+
+def _look(
+    subject: Run | Pair, runs: Sequence[tuple[str, Run]], detector: Detector, settings: Settings
+) -> Outcome:
+    """Return the outcome of one detector, whatever happens in it."""
     code, name = detector.code, detector.name
-    missing = [need for need in detector.needs if not any(_has(run, n) for n in need.split("|"))]
-    if missing:
-        named = [" or ".join(NEEDS.get(n, n) for n in m.split("|")) for m in missing]
-        what = " and ".join(dict.fromkeys(named))
-        return Outcome(code, name, "skipped", why=f"the log has no {what}")
+    for what, run in runs:
+        missing = [n for n in detector.needs if not any(_has(run, one) for one in n.split("|"))]
+        if missing:
+            named = [
+                " or ".join(dict.fromkeys(NEEDS.get(n, n) for n in m.split("|"))) for m in missing
+            ]
+            why = f"{what} has no {' and '.join(dict.fromkeys(named))}"
+            return Outcome(code, name, "skipped", why=why)
     try:
-        result = detector.detect(run, settings.options_for(detector))
+        result = detector.detect(subject, settings.options_for(detector))
     except NotEnough as error:
         return Outcome(code, name, "skipped", why=str(error))
     except Exception as error:  # one broken detector must not take the others' report along
@@ -143,6 +165,16 @@ def _look(run: Run, detector: Detector, settings: Settings) -> Outcome:
         return Outcome(code, name, "clear", why=result.why)
     findings = [result] if isinstance(result, Finding) else list(result)
     return Outcome(code, name, "found" if findings else "clear", tuple(findings))
+
+
+def _named(needs: Sequence[str]) -> str:
+    """Return needs in words.
+
+    >>> _named(["steps.wall_ms|steps.step_ms", "evals.val_loss"])
+    'step times and validation losses'
+    """
+    each = [" or ".join(dict.fromkeys(NEEDS.get(n, n) for n in m.split("|"))) for m in needs]
+    return " and ".join(dict.fromkeys(each))
 
 
 def _has(run: Run, need: str) -> bool:

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.context import Context
 from gptdiag.errors import UsageError, did_you_mean
-from gptdiag.reader import read_all
+from gptdiag.reader import read_all, read_chosen
 from gptdiag.run import Run
 from gptdiag.settings import make_settings
 
-__all__ = ["analyze", "read", "read_all", "render"]
+__all__ = ["analyze", "compare", "read", "read_all", "render"]
 
 REPORTS = ("terminal", "markdown", "html", "json", "sarif")
 
 Source = str | os.PathLike[str]
+FACTS = ("config", "gpu", "peak_tflops", "dataset_tokens")  # given for each run of a comparison
 
 
-def read(source: Source, *, format: str | None = None, run: int | None = None) -> Run:
+def read(
+    source: Source,
+    *,
+    format: str | None = None,
+    run: int | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Run:
     """Return the run in a log.
 
     Args:
         source: a file, a compressed file, a folder, or "-" for standard input.
         format: the name of a log format; None recognises it.
         run: which run (1, 2, ...) of a source that holds several.
+        columns: which column of a table, JSON or `key=value` text is which, {ours: its own name},
+            as in {"loss": "my_loss"}.
 
     Raises:
         InputError: the source cannot be read as a log.
         UsageError: the source holds several runs and `run` does not say which.
     """
-    runs = read_all(source, format)
+    runs = read_all(source, format, columns)
     if run is None and len(runs) == 1:
         return runs[0]
     if run is not None and 1 <= run <= len(runs):
@@ -46,6 +57,7 @@ def analyze(
     source: Source | Run | Iterable[Source | Run],
     *,
     format: str | None = None,
+    columns: Mapping[str, str] | None = None,
     config: str | None = None,
     gpu: str | None = None,
     peak_tflops: float | None = None,
@@ -60,6 +72,7 @@ def analyze(
     """Return what is wrong with the run or runs of one or several logs, or of runs read before.
 
     Args:
+        format, columns: as in `read`.
         config, gpu, peak_tflops, dataset_tokens: facts the log does not hold (analyze --help).
         live: the run is going on: the time since its log last changed counts (GD306).
         select, ignore: detector codes, names or prefixes.
@@ -78,19 +91,97 @@ def analyze(
     context = Context(config, gpu, peak_tflops, dataset_tokens, live)
     context.check()
     items = [source] if isinstance(source, (str, os.PathLike, Run)) else list(source)
-    runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format))]
+    runs = [r for i in items for r in ([i] if isinstance(i, Run) else read_all(i, format, columns))]
     return analyse_runs(runs, context=context, settings=settings)
 
 
+def compare(
+    base: Source | Run,
+    *others: Source | Run,
+    format: str | None = None,
+    config: str | Sequence[str | None] | None = None,
+    gpu: str | Sequence[str | None] | None = None,
+    peak_tflops: float | Sequence[float | None] | None = None,
+    dataset_tokens: int | Sequence[int | None] | None = None,
+    targets: Iterable[float] = (),
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    options: Iterable[str] = (),
+    min_confidence: str = "low",
+    preview: bool = False,
+) -> Comparison:
+    """Return in what runs differ from a base run, and why their losses do.
+
+    Args:
+        base, others: logs, or runs read before. Of a log with several runs "train.log#2" is the
+            second; else all of them take part, the first being the base.
+        config, gpu, peak_tflops, dataset_tokens: facts the logs do not hold: one for all runs, or
+            one per run.
+        targets: losses in nats; the time and the tokens to reach them are compared.
+        select, ignore, options, min_confidence, preview: as in `analyze`.
+
+    Raises:
+        GptdiagError: a source, setting or added fact cannot be used; there is only one run.
+    """
+    settings = make_settings(
+        select=select,
+        ignore=ignore,
+        set_options=options,
+        min_confidence=min_confidence,
+        preview=preview,
+    )
+    runs = read_together((base, *others), format)
+    facts = (config, gpu, peak_tflops, dataset_tokens)
+    contexts = contexts_of(dict(zip(FACTS, facts, strict=True)), len(runs))
+    return compare_runs(runs, contexts=contexts, settings=settings, wanted=tuple(targets))
+
+
+def read_together(sources: Sequence[Source | Run], format: str | None = None) -> list[Run]:
+    """Return the runs of sources that are to be compared, the base first; see `compare`."""
+    runs: list[Run] = []
+    for source in sources:
+        found = (source,) if isinstance(source, Run) else read_chosen(source, format)
+        if not runs and len(found) > 1 and len(sources) > 1:
+            name = os.fspath(found[0].source)
+            raise UsageError(
+                f"{name} holds {len(found)} runs, and the base must be one of them",
+                f"name it: {name}#1 to {name}#{len(found)}",
+            )
+        runs += found
+    return runs
+
+
+def contexts_of(facts: Mapping[str, Any], runs: int) -> list[Context]:
+    """Return what the user adds to each run: each fact once for all runs, or once for each.
+
+    Raises:
+        UsageError: a fact was given for some of the runs.
+    """
+    columns = {name: _per_run(name, value, runs) for name, value in facts.items()}
+    return [Context(**{name: columns[name][k] for name in columns}) for k in range(runs)]
+
+
+def _per_run(name: str, value: Any, runs: int) -> list[Any]:
+    if value is None or isinstance(value, (str, int, float)):
+        return [value] * runs
+    given = list(value)
+    if len(given) not in (0, 1, runs):
+        raise UsageError(
+            f"--{name.replace('_', '-')} was given {len(given)} times for {runs} runs",
+            "give it once for all runs, or once for each in their order",
+        )
+    return given if len(given) == runs else (given or [None]) * runs
+
+
 def render(
-    analysis: Analysis,
+    analysis: Analysis | Comparison,
     report: str = "terminal",
     width: int = 100,
     colour: bool = False,
     unicode: bool = True,
     static: bool = False,
 ) -> str:
-    """Return an analysis as text: one of REPORTS.
+    """Return an analysis or a comparison as text: one of REPORTS (SARIF of an analysis alone).
 
     The terminal's is wrapped to `width` columns, with ANSI colours if wanted, and without `unicode`
     it draws its charts in ASCII. The page is without any JavaScript if `static`.
@@ -98,6 +189,8 @@ def render(
     Raises:
         UsageError: there is no such report.
     """
+    if isinstance(analysis, Comparison):
+        return _render_comparison(analysis, report, width, colour, static)
     if report == "json":
         from gptdiag.report import json_v1
 
@@ -118,4 +211,30 @@ def render(
         from gptdiag.report import sarif
 
         return sarif.render(analysis)
-    raise UsageError(f"there is no report {report!r}.{did_you_mean(report, REPORTS)}")
+    raise _no_report(report)
+
+
+def _render_comparison(
+    comparison: Comparison, report: str, width: int, colour: bool, static: bool
+) -> str:
+    if report == "html":
+        from gptdiag.report.html import comparison as page
+
+        return page.render(comparison, static)
+    if report == "json":
+        from gptdiag.report.comparison import json_v1
+
+        return json_v1.render(comparison)
+    if report == "markdown":
+        from gptdiag.report.comparison import markdown
+
+        return markdown.render(comparison)
+    if report == "terminal":
+        from gptdiag.report.comparison import terminal
+
+        return terminal.render(comparison, width, colour)
+    raise _no_report(report)
+
+
+def _no_report(report: str) -> UsageError:
+    return UsageError(f"there is no report {report!r}.{did_you_mean(report, REPORTS)}")

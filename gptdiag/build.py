@@ -169,10 +169,12 @@ class RunBuilder:
         part = span.part
         config: dict[str, Value] = {}
         system: dict[str, Value] = {}
+        flags: dict[str, Value] = {}
         origins: dict[str, str] = {}
         for kind, line, values in _within(self.settings, part, key=itemgetter(1)):
-            (config if kind == "config" else system).update(values)
-            origins.update(dict.fromkeys(values, f"line {line}"))
+            {"config": config, "flags": flags}.get(kind, system).update(values)
+            if kind != "flags":
+                origins.update(dict.fromkeys(values, f"line {line}"))
         phase = system.get("phase")  # base, mid or supervised training: its name in the log
         if phase is not None:
             part = replace(part, name=str(phase))
@@ -199,7 +201,8 @@ class RunBuilder:
             ranks=span.ranks,
             origins=origins,
             # A log that holds the configuration itself names the settings as its user knows them.
-            flags=self.format.flags or {name: f"--{name}" for name in config},
+            flags=self.format.flags
+            or {name: str(flags.get(name, f"--{name}")) for name in {**config, **flags}},
             text=text,
         )
 

@@ -20,6 +20,7 @@ from gptdiag.errors import EXIT_INTERRUPTED, EXIT_OK, GptdiagError, did_you_mean
 # name -> one line of help, so that `gptdiag --help` imports no command. A test keeps them equal.
 COMMANDS = {
     "analyze": "Say how a training run is, with evidence, causes and what to change.",
+    "compare": "Say how runs differ, whose loss is lower, and why.",
     "report": "Write the report as one HTML page with charts.",
     "plot": "Draw a run: losses, times, MFU, learning rate.",
     "explain": "Explain a word, console lines, a config or a command, or a detector.",
@@ -27,6 +28,7 @@ COMMANDS = {
     "formats": "List the log formats that can be read, and how each is recognised.",
     "parse": "Show line by line what was understood, or convert a log.",
     "train": "Train a GPT with nanoGPT's options, and log what a diagnosis needs.",
+    "replay": "Replay a checkpoint on several devices, and say where they part.",
     "prepare": "Turn text into a training data set.",
     "sample": "Generate text from a checkpoint of the trainer.",
     "env": "Print versions and environment, for bug reports.",

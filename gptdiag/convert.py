@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LAYERS_TOGETHER = 400  # numbers in one record, so that no line is too long to be read again
+
+
 def to_frame(run: Run) -> pd.DataFrame:
     """Return steps and evaluations as one DataFrame: kind, step, line, segment, the columns."""
     import pandas as pd
@@ -70,16 +73,22 @@ def _rows(kind: str, table: Table) -> Iterator[tuple[int, int, float, dict[str, 
     for k in range(len(table)):
         fields: dict[str, Any] = {}
         extra: dict[str, float] = {}
+        layers: list[tuple[str, float]] = []
         for name, values in table.columns.items():
             if name != "time_s" and table.present[name][k]:
                 value = float(values[k])
                 if name in known:
                     fields[name] = int(value) if known[name].type == "integer" else value
+                elif name.startswith("layers."):
+                    layers.append((name.removeprefix("layers."), value))
                 else:
                     extra[name.removeprefix("extra.")] = value
         if extra:
             fields["extra"] = extra
-        yield int(table.line[k]), int(table.step[k]), float(times[k]), fields
+        row = int(table.line[k]), int(table.step[k]), float(times[k])
+        yield (*row, fields)
+        for first in range(0, len(layers), LAYERS_TOGETHER):
+            yield (*row, {"layers": dict(layers[first : first + LAYERS_TOGETHER])})
 
 
 def _record(kind: str, step: int, t_s: float, fields: Mapping[str, Any]) -> dict[str, Any]:

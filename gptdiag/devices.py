@@ -1,4 +1,4 @@
-"""Peak rates of training devices, from devices.json; an unknown device stays unknown."""
+"""Peak rates of training devices, from devices.json, and how their precisions round."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from importlib.resources import files
 from gptdiag.errors import UsageError, did_you_mean
 
 DTYPES = ("bfloat16", "float16", "tf32", "float32")
+UNIT_ROUNDOFF = {  # largest relative rounding error: 2 to the minus bits of the significand
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "tf32": 2.0**-11,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+}
 
 
 @dataclass(frozen=True, slots=True)

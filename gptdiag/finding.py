@@ -33,6 +33,7 @@ class Evidence:
     steps: tuple[int, int] | None = None  # first and last step the finding is about
     lines: tuple[int, ...] = ()  # log lines to quote, most telling first
     numbers: Mapping[str, Quantity] = field(default_factory=dict)
+    side: str = ""  # of a pair: the run the lines are from, "base" or "new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Finding:
     data: Mapping[str, Value] = field(default_factory=dict)
     code: str = ""  # filled in by the analysis
     name: str = ""
-    run: int = 0  # index into Analysis.runs
+    run: int = 0  # index into Analysis.runs; of a pair, its new run
 
     @property
     def steps(self) -> tuple[int, int] | None:
@@ -101,12 +102,12 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one detector on one run."""
+    """What became of one detector on one run, or on one pair of runs."""
 
     code: str
     detector: str
     status: str  # one of STATUSES
     findings: tuple[Finding, ...] = ()
     why: str = ""
-    run: int = 0
+    run: int = 0  # index into Analysis.runs; of a pair, its new run
     trace: str = ""  # of a detector that crashed

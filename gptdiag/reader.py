@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
 from gptdiag.build import RunBuilder
-from gptdiag.errors import FormatError, InputError
+from gptdiag.errors import FormatError, InputError, UsageError
+from gptdiag.formats._columns import check_map, names_in, no_column
 from gptdiag.record import Item, Line, NextRun, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
@@ -22,62 +23,67 @@ from gptdiag.source import MAX_LINE, read_text
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
 HEAD = 256  # bytes that a format may claim a binary file by
 FLOOR = 0.15  # below this score a format is not recognised
-LOG_ENDINGS = (".log", ".txt", ".out", ".err", ".jsonl", ".md", ".ipynb", ".gz", ".zst")
+LOG_ENDINGS = (
+    ".log",
+    ".txt",
+    ".out",
+    ".err",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".md",
+    ".ipynb",
+    ".gz",
+    ".zst",
+)
 
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"\ufffd?brain\.Event:\d", "TensorBoard (an event file)", 1),
-    (r"iteration +\d+/ *\d+ \|.*(?:lm.loss|elapsed time)", "Megatron-LM", 2),
-    (r"\{'(?:loss|eval_loss|train_runtime)': ", "Hugging Face Trainer", 2),
-    (r"\"log_history\":", "Hugging Face Trainer (trainer_state.json)", 1),
-    (
-        r"^ *\"(?:eval_steps|best_model_checkpoint|is_hyper_param_search)\":",
-        "Hugging Face Trainer (trainer_state.json)",
-        1,
-    ),
-    (r":::MLLOG \{", "MLPerf logging", 2),
-    (r"step: +\d+ +loss: .*(?:tps|mfu|memory):", "torchtitan", 2),
-    (r"train_inner|num_updates=", "fairseq", 2),
-    (r"Epoch \d+: +\d+%\|", "PyTorch Lightning", 2),
-    (r"\d+/\d+ \[=+[>.=]*\.*\] - .*loss:", "Keras", 2),
     (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
-    (r"\[Rank \d+\] step=\d+, skipped=", "DeepSpeed", 2),
-    (r"^\"?[Ss]tep\"?,", "a spreadsheet (CSV)", 1),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
 _SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code
 
 
-def read_all(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+def read_all(
+    source: str | os.PathLike[str],
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[Run, ...]:
     """Return every run of a source, in the order of the source.
 
     Args:
         source: a file, a folder (its log files, by name), or "-" for standard input.
         format: the name of a format; None recognises it.
+        columns: which column of a table, JSON or `key=value` text is which, {ours: its own name}.
 
     Raises:
         InputError: missing, empty, binary or otherwise unusable.
         FormatError: text in which no known log format was recognised.
-        UsageError: there is no such format.
+        UsageError: there is no such format, or no such column.
     """
     path = os.fspath(source)
     if path != "-" and os.path.isdir(path) and not claimed(path, format):
-        return read_folder(path, format)[0]
-    return _runs(*understood(path, format))
+        return read_folder(path, format, columns)[0]
+    return _runs(*understood(path, format, columns))
 
 
-def understood(path: str, format: str | None = None) -> tuple[SourceText, Format, Iterable[Item]]:
+def understood(
+    path: str, format: str | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[SourceText, Format, Iterable[Item]]:
     """Return the lines of a source, its format, and what that makes of the lines; see `read_all`.
 
     Not for a folder of several logs.
     """
-    special = claimed(path, format) if path != "-" else None
+    special = claimed(path, format) if path != "-" and not columns else None
     if special is not None and special.load is not None:
-        text, items = special.load(Path(path))
-        return text, special, items
-    return _parsed(read_text(path), format)
+        found = special.load(Path(path))
+        if isinstance(found, Path):
+            return _parsed(read_text(str(found)), None, columns)
+        return found.text, special, found.items
+    return _parsed(read_text(path), format, columns)
 
 
 def claimed(path: str, format: str | None = None) -> Format | None:
@@ -93,6 +99,23 @@ def claimed(path: str, format: str | None = None) -> Format | None:
     return next((f for f in known if f.load and f.claims(Path(path), head)), None)
 
 
+def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+    """Return the runs of a source, of "train.log#2" only the second.
+
+    Raises:
+        UsageError: the source has no run of that number.
+        InputError: see `read_all`.
+    """
+    path = os.fspath(source)
+    name, mark, number = path.rpartition("#")
+    if not mark or not number.isdigit() or os.path.exists(path):
+        return read_all(path, format)
+    runs = read_all(name, format)
+    if not 1 <= int(number) <= len(runs):
+        raise UsageError(f"{name} has no run {int(number)}: it holds {len(runs)}")
+    return (runs[int(number) - 1],)
+
+
 def find_logs(folder: str) -> list[str]:
     """Return what may be logs in a folder, at any depth, by name.
 
@@ -101,7 +124,7 @@ def find_logs(folder: str) -> list[str]:
     """
     found: list[str] = []
     for entry in sorted(os.scandir(folder), key=lambda e: e.name):
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or (entry.is_symlink() and entry.is_dir()):
             continue
         is_log = entry.is_file() and entry.name.lower().endswith(LOG_ENDINGS)
         if is_log or claimed(entry.path):
@@ -111,7 +134,9 @@ def find_logs(folder: str) -> list[str]:
     return found
 
 
-def read_folder(path: str, format: str | None = None) -> tuple[tuple[Run, ...], int]:
+def read_folder(
+    path: str, format: str | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[tuple[Run, ...], int]:
     """Return the runs of all logs in a folder, and how many of its files were none.
 
     Raises:
@@ -122,7 +147,7 @@ def read_folder(path: str, format: str | None = None) -> tuple[tuple[Run, ...], 
     passed = 0
     for file in files:
         try:
-            runs += read_all(file, format)
+            runs += read_all(file, format, columns)
         except InputError:  # a README beside the logs is no error
             passed += 1
     if not runs:
@@ -136,21 +161,30 @@ def read_folder(path: str, format: str | None = None) -> tuple[tuple[Run, ...], 
     return tuple(runs), passed
 
 
-def parse_text(text: SourceText, format: str | None = None) -> tuple[Run, ...]:
+def parse_text(
+    text: SourceText, format: str | None = None, columns: Mapping[str, str] | None = None
+) -> tuple[Run, ...]:
     """Return the runs in decoded text; see `read_all`."""
-    return _runs(*_parsed(text, format))
+    return _runs(*_parsed(text, format, columns))
 
 
 def _parsed(
-    text: SourceText, format: str | None = None
+    text: SourceText, format: str | None, columns: Mapping[str, str] | None
 ) -> tuple[SourceText, Format, Iterable[Item]]:
-    chosen = find_format(format) if format else recognise(text)
+    if columns:
+        check_map(columns)
+    chosen = find_format(format) if format else recognise(text, columns)
+    if columns:
+        chosen = chosen.with_columns(columns)
     return text, chosen, chosen.parse(numbered(text))
 
 
 def _runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple[Run, ...]:
     runs = build_runs(text, format, items)
     if not any(len(run.steps) or len(run.evals) for run in runs):
+        why = next((p.why for run in runs for p in run.problems if p.line == 1), "")
+        if why:
+            raise FormatError(f"{text.name}: {why}", f"read as {format.title}")
         raise FormatError(
             f"{text.name}: read as {format.title}, but no training step or evaluation is in it",
             "is the log complete, or was another --format meant?",
@@ -164,21 +198,21 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     Runs that share their lines (`NextRun`) each count all of them.
     """
     builders = [RunBuilder(format)]
-    names = [""]
+    marks = [NextRun("")]
     for item in items:
         if isinstance(item, NextRun):
             builders.append(RunBuilder(format))
-            names.append(item.name)
+            marks.append(item)
         else:
             builders[-1].add(item)
     if len(builders) > 1 and builders[0].is_empty():
-        del builders[0], names[0]
+        del builders[0], marks[0]
     runs: list[Run] = []
-    for name, builder in zip(names, builders, strict=True):
+    for mark, builder in zip(marks, builders, strict=True):
         for no in text.cut_lines:
             why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
             builder.add(problem(Line(no, text.lines[no - 1]), why))
-        runs += (_named(run, name) for run in builder.build(text))
+        runs += (_named(run, mark) for run in builder.build(text))
     if len(builders) == 1:
         return tuple(runs)
     return tuple(
@@ -187,8 +221,11 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     )
 
 
-def _named(run: Run, name: str) -> Run:
-    return replace(run, part=replace(run.part, name=name)) if name else run
+def _named(run: Run, mark: NextRun) -> Run:
+    if not mark.name:
+        return run
+    text = run.text if mark.lines is None else replace(run.text, lines=mark.lines)
+    return replace(run, text=text, part=replace(run.part, name=mark.name))
 
 
 def numbered(text: SourceText) -> Iterator[Line]:
@@ -197,15 +234,20 @@ def numbered(text: SourceText) -> Iterator[Line]:
     return map(tuple.__new__, repeat(Line), enumerate(text.lines, 1))
 
 
-def recognise(text: SourceText) -> Format:
+def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> Format:
     """Return the format whose sniff scores highest on head and tail of the text.
+
+    Where the user says which column is which, only formats that can be told are looked at.
 
     Raises:
         FormatError: no format scores above the floor, or two score the same.
     """
     head = _sample(text.lines, range(len(text.lines)))
     tail = _sample(text.lines, range(len(text.lines) - 1, -1, -1))[::-1]
-    scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+    known = list(formats().values())
+    if columns:
+        known = [f.with_columns(columns) for f in known if f.takes_columns]
+    scores = {f.name: f.sniff(head, tail) for f in known}
     sure = [name for name, score in scores.items() if score == 1]
     if len(sure) == 1:  # lines that carry a schema's own name need no second look
         return formats()[sure[0]]
@@ -213,10 +255,10 @@ def recognise(text: SourceText) -> Format:
     foreign, pattern = _foreign(lines)
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
-        scores = {f.name: f.sniff(head, tail) for f in formats().values()}
+        scores = {f.name: f.sniff(head, tail) for f in known}
     if max(scores.values()) < FLOOR:  # a long script above the log, a long report below it
         middle = _middle(text.lines)
-        scores = {f.name: f.sniff(middle, []) for f in formats().values()}
+        scores = {f.name: f.sniff(middle, []) for f in known}
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
@@ -225,6 +267,17 @@ def recognise(text: SourceText) -> Format:
             "run it and give gptdiag what it prints",
         )
     if scores[best] < FLOOR or (foreign and scores[best] < 0.5):
+        names = names_in(lines)
+        unknown = {ours: own for ours, own in (columns or {}).items() if own not in names}
+        if names and unknown:
+            raise no_column(unknown, names)
+        if names and not foreign:
+            raise FormatError(
+                f"{text.name} has columns, but gptdiag does not know a step and a loss among them: "
+                f"{', '.join(names[:20])}{', ...' if len(names) > 20 else ''}",
+                "say which they are with --map step=COLUMN --map loss=COLUMN (or val_loss); a "
+                "table with one row per run is no curve",
+            )
         raise _unrecognised(text.name, lines, foreign)
     if len(ranked) > 1 and scores[ranked[1]] == scores[best]:
         listed = ", ".join(f"{name} {scores[name]:.2f}" for name in ranked[:3])

@@ -6,7 +6,7 @@ Named tuples, not dataclasses: a million-line log makes a million of each.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ class Record(NamedTuple):
     - ``eval``: losses over held-out or training batches at one step
     - ``config``: settings of the trainer under the trainer's own names
     - ``system``: facts about machine, model and data that the trainer printed
+    - ``flags``: the user's own name of settings, where only the log shows which trainer it was
     - ``event``: something that happened; ``values["name"]`` is one of `EVENTS`
     """
 
@@ -65,6 +66,7 @@ class NextRun(NamedTuple):
     """
 
     name: str
+    lines: Sequence[str] | None = None  # the same lines, shown as they concern this run
 
 
 class Problem(NamedTuple):

@@ -11,8 +11,8 @@ import importlib.metadata
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -20,9 +20,10 @@ from typing import Any, TypeVar
 from gptdiag.errors import UsageError, did_you_mean
 from gptdiag.finding import Clear, Finding
 from gptdiag.record import Item, Line, Record, Value
-from gptdiag.run import Loaded, Run
+from gptdiag.run import Loaded
 
-Detect = Callable[[Run, Any], "Sequence[Finding] | Finding | Clear"]
+# Of a run and its options, or of a pair of runs and its options where `Detector.pair` is set.
+Detect = Callable[[Any, Any], "Sequence[Finding] | Finding | Clear"]
 F = TypeVar("F", bound=Detect)
 
 HEADINGS = (
@@ -55,7 +56,9 @@ class Format:
 
     Text is recognised by `sniff` and read by `parse`. A source that is no text of lines (a binary
     file, a folder of many files) is recognised by `claims`, from its path and its first bytes
-    (none for a folder), and read by `load`.
+    (none for a folder), and read by `load`, which may also name a text file to read instead.
+
+    If a format `takes_columns`, its `sniff` and `parse` take the user's {ours: column} as well.
     """
 
     name: str
@@ -67,7 +70,22 @@ class Format:
     flags: Mapping[str, str]  # canonical setting -> the user's flag
     defaults: Mapping[str, Value]  # what the trainer assumes for a setting nobody named
     claims: Callable[[Path, bytes], bool] = _never
-    load: Callable[[Path], Loaded] | None = None
+    load: Callable[[Path], Loaded | Path] | None = None
+    takes_columns: bool = False
+
+    def with_columns(self, columns: Mapping[str, str]) -> Format:
+        """Return this format, told by the user which column is which.
+
+        Raises:
+            UsageError: its columns are known, so there is nothing to tell.
+        """
+        if not self.takes_columns:
+            can = ", ".join(f.name for f in formats().values() if f.takes_columns)
+            raise UsageError(f"--map is for {can}; the columns of {self.name} are known")
+        sniff: Callable[..., float] = self.sniff
+        parse: Callable[..., Iterator[Item]] = self.parse
+        told = {"columns": columns}
+        return replace(self, sniff=partial(sniff, **told), parse=partial(parse, **told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +101,7 @@ class Detector:
     options: type  # a dataclass of defaults
     detect: Detect
     docs: str  # the module's docstring
+    pair: bool = False  # it judges two runs (`pair.Pair`), each of which must meet `needs`
 
     @property
     def title(self) -> str:
@@ -110,14 +129,18 @@ def detector(
     state: str = "preview",
     since: str = "0.1",
     options: type = NoOptions,
+    pair: bool = False,
 ) -> Callable[[F], F]:
-    """Register a detect function; its module's name and docstring become name and documentation."""
+    """Register a detect function; its module's name and docstring become name and documentation.
+
+    With `pair` it gets a `pair.Pair` instead of a run, and both runs must have what it needs.
+    """
 
     def register(function: F) -> F:
         module = importlib.import_module(function.__module__)
         name = function.__module__.rsplit(".", 1)[-1].replace("_", "-")
         _detectors[code] = Detector(
-            code, name, severity, needs, state, since, options, function, module.__doc__ or ""
+            code, name, severity, needs, state, since, options, function, module.__doc__ or "", pair
         )
         return function
 
@@ -142,17 +165,20 @@ def formats() -> dict[str, Format]:
             getattr(module, "DEFAULTS", {}),
             getattr(module, "claims", _never),
             getattr(module, "load", None),
+            getattr(module, "TAKES_COLUMNS", False),
         )
     return found
 
 
 @cache
 def detectors() -> dict[str, Detector]:
-    """Return all detectors by code, in the order of the codes."""
+    """Return all detectors by code, in the order of the codes: of single runs, and of pairs."""
     import gptdiag.detectors as ours
+    import gptdiag.pair_detectors as of_pairs
 
-    for _ in _modules(ours, "gptdiag.detectors"):
-        pass  # importing a module registers its detector
+    for package in (ours, of_pairs):
+        for _ in _modules(package, "gptdiag.detectors"):
+            pass  # importing a module registers its detector
     return dict(sorted(_detectors.items()))
 
 

@@ -8,15 +8,20 @@ from gptdiag.finding import Remedy
 from gptdiag.record import Value
 from gptdiag.run import Run
 
+IN_STEPS = {"max_iters", "lr_decay_iters", "warmup_iters", "eval_interval", "log_interval"}
+
 
 def change(
     run: Run, seen: Mapping[str, Value] | None = None, **new: Value
 ) -> dict[str, tuple[Value, Value]]:
     """Return {flag: (current value, proposed value)} for the settings that exist and would change.
 
-    A setting unknown to the trainer's format, or already at the proposed value, is left out; a
-    current value that neither the configuration shows nor `seen` gives is None.
+    A setting unknown to the trainer's format, or already at the proposed value, is left out, and so
+    is one in steps where the log's "steps" are none (`step_unit`); a current value that neither the
+    configuration shows nor `seen` gives is None.
     """
+    if run.setting("step_unit"):
+        new = {name: value for name, value in new.items() if name not in IN_STEPS}
     proposed: dict[str, tuple[Value, Value]] = {}
     for name, value in new.items():
         flag = run.flags.get(name)

@@ -40,6 +40,7 @@ UNITS = {
     "rank_max_ms": "ms of the slowest rank's own work, before it waits for the others",
     "slowest_rank": "number of the slowest rank",
     "loss_scale": "factor of a float16 gradient scaler",
+    "skipped": "updates left out since the previous row, as a gradient overflowed",
     "mem_bytes": "peak device memory in bytes",
     "train_loss": "nats per token, mean over evaluation batches of the training split",
     "val_loss": "nats per token, mean over evaluation batches of the validation split",

@@ -48,6 +48,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("loss", "number", "nats per token", "training loss of this step's batch"),
         Field("lr", "number", "", "learning rate used in this step"),
         Field("grad_norm", "number", "", "L2 norm of the gradient before clipping"),
+        Field("update_norm", "number", "", "L2 norm of this step's change of all weights"),
         Field("wall_ms", "number", "ms", "time since the previous step ended, all included"),
         Field("step_ms", "number", "ms", "forward, backward and update alone"),
         Field("data_ms", "number", "ms", "time this step waited for its batch"),
@@ -65,6 +66,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("loss_scale", "number", "", "factor of a float16 gradient scaler at this step"),
         Field("mem_bytes", "integer", "bytes", "peak device memory so far"),
         Field("batch_crc32", "integer", "", "checksum of which batches were drawn"),
+        Field("layers", "object", "", "numbers of one layer (gptdiag replay); a record per layer"),
     ),
     "eval": (
         Field("train_loss", "number", "nats per token", "mean loss on training batches"),

@@ -181,7 +181,8 @@ class _Stream:
         last = max(int(self.step[p]) for p in (steps, evals, position - 1) if p >= since)
         line = starts[0].line if starts else int(self.line[position])
         if names:
-            if "from_scratch" in names or ("from_checkpoint" not in names and step <= NEAR_START):
+            begins = step <= max(NEAR_START, self._beginning(position, run_start))
+            if "from_scratch" in names or ("from_checkpoint" not in names and begins):
                 why = f"a new process begins at step {step}"
                 return _Process(position, line, "start", why, True)
             why = f"{_telling(starts)} at step {step}"
@@ -195,6 +196,14 @@ class _Stream:
         if step == newest:
             self.drop[position] = True
         return None
+
+    def _beginning(self, position: int, run_start: int) -> int:
+        """Return the first logged step of this kind in a run that is there from its beginning."""
+        for p in range(run_start, min(run_start + 4, position)):
+            if self.is_eval[p] == self.is_eval[position]:
+                step = int(self.step[p])
+                return step if step <= self._interval(p) else 0
+        return 0
 
     def _arrived_late(self, position: int, last: int) -> bool:
         """Return whether the next row of this kind goes on from before: this one was late."""

@@ -22,12 +22,17 @@ class Settings:
     preview: bool = False
     fail_on: str = "never"
 
-    def chosen(self) -> list[Detector]:
-        """Return the detectors that run, by code; preview ones only when asked for."""
+    def chosen(self, pair: bool = False) -> list[Detector]:
+        """Return the detectors that run, by code; preview ones only when asked for.
+
+        Args:
+            pair: those that judge two runs instead of those that judge one.
+        """
         return [
             d
             for d in detectors().values()
-            if (not self.select or matches(d, self.select))
+            if d.pair == pair
+            and (not self.select or matches(d, self.select))
             and (d.state != "preview" or self.preview or matches(d, self.select))
         ]
 

@@ -42,7 +42,6 @@ _BINARY_MAGIC = {
     b"BZh": "a bzip2 archive; unpack it first",
     b"\xfd7zXZ": "an xz archive; unpack it first",
     b"\x93NUMPY": "a NumPy array",
-    b":W&B": "a binary W&B run file (output.log in the same folder is the console log)",
 }
 _LOG_HINT = (
     "gptdiag reads the text a trainer prints: redirect it with `python train.py > train.log 2>&1`"

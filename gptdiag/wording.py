@@ -41,6 +41,16 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{round(value, digits - 1 - magnitude):,.{decimals}f}"
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign.
+
+    >>> signed(0.0123), signed(-1.5), signed(0.0)
+    ('+0.012', '-1.5', '0')
+    """
+    sign = "+" if value > 0 else "-" if value < 0 else ""
+    return sign + significant(abs(value), digits)
+
+
 def milliseconds(ms: float) -> str:
     """Return a time of one step or one evaluation.
 

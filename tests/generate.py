@@ -38,7 +38,8 @@ MADE = "<!-- made by `make docs`; edit the source it names instead -->\n"
 
 def detector_page(detector: Detector) -> str:
     """Return the page of one detector, from its own file."""
-    source = f"gptdiag/detectors/{detector.name.replace('-', '_')}.py"
+    folder = "pair_detectors" if detector.pair else "detectors"
+    source = f"gptdiag/{folder}/{detector.name.replace('-', '_')}.py"
     lines = [
         MADE,
         f"# {detector.code} {detector.name}\n",
@@ -50,7 +51,7 @@ def detector_page(detector: Detector) -> str:
         body = detector.section(heading)
         lines.append(f"## {heading}\n")
         lines.append(f"```\n{body}\n```\n" if heading == "Example" else f"{body}\n")
-    lines += measured(detector)
+    lines += measured_on_pairs(detector) if detector.pair else measured(detector)
     rows = option_docs(detector.options)
     if rows:
         lines.append("## Options\n\n| option | default | meaning |\n| --- | --- | --- |")
@@ -87,6 +88,24 @@ def measured(detector: Detector) -> list[str]:
     ]
 
 
+def measured_on_pairs(detector: Detector) -> list[str]:
+    """Return what the benchmark of comparisons measured last of a detector of two runs."""
+    made = last("compare")
+    rows = made.get({"GD603": "losses", "GD604": "speeds"}.get(detector.code, ""), {})
+    if not rows:
+        return []
+    return [
+        "## Measured\n",
+        "| made-up pairs | interval holds the truth | found |\n| --- | --- | --- |",
+        *(
+            f"| {made['pairs']}, {name} | {row['coverage']:.1%} "
+            f"| {row.get('told_apart', row.get('found', 0)):.0%} |"
+            for name, row in rows.items()
+        ),
+        "\nBy `python -m tests.benchmarks.compare`; one run on each side.\n",
+    ]
+
+
 def detector_table(folder: str) -> str:
     """Return the table of all detectors with links into the folder of their pages."""
     rows = ["| code | name | usually | state | finds |", "| --- | --- | --- | --- | --- |"]
@@ -103,6 +122,7 @@ GROUPS = {
     "GD3": "time",
     "GD4": "device and memory",
     "GD5": "settings",
+    "GD6": "two runs",
     "GD9": "the log itself",
 }
 
@@ -135,6 +155,16 @@ def formats_page() -> str:
     return "\n".join(lines)
 
 
+LAYERS = """Records of one step may follow each other: a later one adds fields. `layers` uses this,
+with a record for each pass and layer of a replay. Its names are PASS.PLACE.STATISTIC, as in
+`forward.h.2.attn.mix.rms`; they become columns named `layers.NAME`. The passes are `forward` (the
+place's activations in the first two sequences), `backward` (the gradient of the layer's parameters)
+and `update` (their change). The statistics are `rms`, `max` (absolute), `s0` to `s15`, and of
+updates `weight_rms`. The numbers `s0` to `s15` are a sketch: sums of every 16th value under fixed
+random signs, over the root of the number of values. The root of the summed squared differences of
+two sketches estimates the RMS of the difference of two tensors, to 18 %."""
+
+
 def log_format_page() -> str:
     lines = [
         MADE,
@@ -155,6 +185,8 @@ def log_format_page() -> str:
     ]
     for kind, fields in schema.KINDS.items():
         lines += [f"\n## `{kind}`\n", *_field_table((*fields, schema.EXTRA))]
+        if kind == "step":
+            lines.append(f"\n{LAYERS}")
     return "\n".join(lines) + "\n"
 
 

@@ -16,21 +16,23 @@ LAYERS = [
     {"errors", "schema", "__init__"},
     {"record", "runlog"},
     {"run", "configfile", "devices", "trainer_files"},
-    {"finding", "stats"},
+    {"finding", "pair", "stats"},
     {"wording", "source"},
     {"registry"},
     {"segments", "formats"},
     {"build", "context", "remedies", "convert"},
     {"reader", "measures"},
-    {"detectors", "summary", "settings", "simulate"},
+    {"detectors", "pair_detectors", "summary", "settings", "simulate"},
     {"analysis"},
+    {"experiments", "comparison"},
     {"plots"},
     {"report"},
     {"explain"},
     {"api", "commands", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-NEVER_EACH_OTHER = {"detectors", "formats", "commands"}
+NEVER_EACH_OTHER = {"detectors", "pair_detectors", "formats", "commands"}
+DRAWN = {"gptdiag.plots.draw", "gptdiag.report.html", "gptdiag.report.html.comparison"}
 SHARED_BY_COMMANDS = {"gptdiag.report.safe_text"}
 
 
@@ -66,9 +68,9 @@ def test_imports_go_one_way(path: Path) -> None:
     own = part_of(name_of(path))
     for other in imported(path):
         target = part_of(other)
-        if own == "analysis" and other in ("gptdiag.plots.draw", "gptdiag.report.html"):
-            continue  # Analysis draws itself on request; test_light_start says it stays lazy
-        if own == "registry" and target in ("formats", "detectors"):
+        if own in ("analysis", "comparison") and other in DRAWN:
+            continue  # they draw themselves on request; test_light_start says it stays lazy
+        if own == "registry" and target in ("formats", "detectors", "pair_detectors"):
             continue  # it scans these packages for their modules, by design
         if target == "__init__" or other in SHARED_BY_COMMANDS:
             continue
@@ -89,16 +91,24 @@ def test_detectors_read_only_runs_and_measures() -> None:
     }
     for path in (PACKAGE / "detectors").glob("*.py"):
         assert {part_of(m) for m in imported(path)} <= allowed, path
+    for path in (PACKAGE / "pair_detectors").glob("*.py"):
+        assert {part_of(m) for m in imported(path)} <= {*allowed, "pair"}, path
 
 
 def test_renderers_read_only_the_analysis() -> None:
-    """And what it is made of: no source, format, measure or detector, and no command line."""
+    """And what it is made of: no source, format or detector, and no command line.
+
+    Comparisons and replays are made of measures, an analysis is not.
+    """
     allowed = {
         *("__init__", "analysis", "errors", "finding", "plots", "registry", "remedies", "report"),
         *("run", "summary", "wording"),
     }
+    of_pairs = {*allowed, "comparison", "experiments", "measures", "pair", "stats"}
     for path in (PACKAGE / "report").rglob("*.py"):
-        assert {part_of(m) for m in imported(path)} <= allowed, path
+        own = str(path.relative_to(PACKAGE))
+        may = of_pairs if "comparison" in own or path.stem == "replayed" else allowed
+        assert {part_of(m) for m in imported(path)} <= may, path
 
 
 def test_schema_and_runlog_use_the_standard_library_only() -> None:

@@ -60,4 +60,4 @@ def test_without_the_plugin_its_log_is_refused() -> None:
         capture_output=True, text=True, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 3
-    assert "no known log format" in done.stderr
+    assert "gptdiag does not know a step and a loss" in done.stderr

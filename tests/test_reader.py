@@ -22,13 +22,7 @@ from tests.helpers import runs_of, source_text
 
 LOG = console_log(Recipe(steps=600, eval_interval=100))
 OTHER_TOOLS = {
-    "Megatron-LM": " iteration       10/     100 | consumed samples:  160 | "
-    "elapsed time per iteration (ms): 812.3 | lm loss: 9.1E+00 | grad norm: 2.1 |\n",
-    "Hugging Face Trainer": "{'loss': 2.34, 'grad_norm': 0.87, 'epoch': 0.97}\n",
-    "llm.c": "s:10 trl:6.123 lr:0.0006 norm:1.2\n",
-    "modded-nanogpt": "step:10/5100 train_loss:5.1 train_time:1812ms step_avg:nanms\n",
-    "nanochat": "step 00010/21400 (0.05%) | loss: 8.1 | lrm: 1.00 | dt: 245.12ms\n",
-    "torchtitan": "[titan] step: 200  loss:  6.1384  memory: 49.66GiB(52.28%)  tps: 5,856\n",
+    "LitGPT": "iter 10 step 3: loss 2.1034, iter time: 214.40ms (optimizer.step)\n",
 }
 
 

@@ -23,7 +23,7 @@ from gptdiag.simulate import FAULTS, Recipe
 from tests.helpers import run_of, runs_of
 
 NUMBERS = st.one_of(st.floats(), st.integers(min_value=-(2**53), max_value=2**53))
-STEP_FIELDS = [f.name for f in schema.KINDS["step"]]
+STEP_FIELDS = [f.name for f in schema.KINDS["step"] if f.type != "object"]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -178,3 +178,18 @@ def test_console_and_jsonl_of_one_run_give_the_same_findings() -> None:
 
     a, b = ({f.code for f in analyse_runs((r,)).findings} for r in (run, back))
     assert a == b
+
+
+def test_numbers_of_many_layers_are_read_back(tmp_path: Path) -> None:
+    blocks = [{f"forward.h.{i}.ln_1.s{k}": i + k / 9 for k in range(400)} for i in range(30)]
+    with RunLog(tmp_path / "side.jsonl") as log:
+        for step in range(2):
+            log.step(step, loss=4.0)
+            for numbers in blocks:
+                log.step(step, layers=numbers)
+    run = gptdiag.read(tmp_path / "side.jsonl")
+    assert run.steps.step.tolist() == [0, 1]
+    assert run.steps["layers.forward.h.29.ln_1.s5"].tolist() == [29 + 5 / 9] * 2
+    again = runs_of(to_jsonl(run))[0]
+    assert again.steps.columns.keys() == run.steps.columns.keys()
+    assert again.lines.problems == 0

@@ -202,6 +202,59 @@ def asked_to_stop(parts: Parts) -> None:
     before_forward(parts.model, stop)
 
 
+# One layer, computed wrongly: what `gptdiag replay` has to find. Each takes a block.
+
+
+def wrong_mask(block: nn.Module) -> None:
+    """The causal mask is off by one: each token also sees the next."""
+
+    def attend(x: torch.Tensor, cache: None = None) -> torch.Tensor:
+        q, k, v = block.attn.queries_keys_values(x)
+        mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril(1)
+        y = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return block.attn.c_proj(y.transpose(1, 2).reshape(x.shape))
+
+    block.attn.forward = attend
+
+
+def no_mask(block: nn.Module) -> None:
+    """The causal mask is missing: each token sees all others."""
+
+    def attend(x: torch.Tensor, cache: None = None) -> torch.Tensor:
+        q, k, v = block.attn.queries_keys_values(x)
+        y = nn.functional.scaled_dot_product_attention(q, k, v)
+        return block.attn.c_proj(y.transpose(1, 2).reshape(x.shape))
+
+    block.attn.forward = attend
+
+
+def wrong_scale(block: nn.Module) -> None:
+    """The backward pass of attention forgets 3 % of what reaches the queries."""
+    inner = block.attn.queries_keys_values
+
+    def split(x: torch.Tensor, first: int = 0) -> tuple:
+        q, k, v = inner(x, first)
+        return q * 0.97 + 0.03 * q.detach(), k, v
+
+    block.attn.queries_keys_values = split
+
+
+def wrong_eps(block: nn.Module) -> None:
+    """The second normalisation adds 1e-3 to the variance, not 1e-5."""
+    norm = block.ln_2
+    norm.forward = lambda x: nn.functional.layer_norm(
+        x, norm.weight.shape, norm.weight, norm.bias, 1e-3
+    )
+
+
+def missing_bias(block: nn.Module) -> None:
+    """The MLP's first layer leaves its bias out."""
+    layer = block.mlp.c_fc
+    layer.forward = lambda x: nn.functional.linear(x, layer.weight)
+
+
+LAYER = {f.__name__: f for f in (wrong_mask, no_mask, wrong_scale, wrong_eps, missing_bias)}
+
 DATA = {f.__name__: f for f in (
     tiny_data, few_data, val_is_train, other_vocabulary, two_shards, damaged_tokens,
 )}  # fmt: skip

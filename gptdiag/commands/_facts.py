@@ -10,19 +10,30 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def fact_options(command: F) -> F:
-    """Add the options by which the user gives what a log does not hold."""
-    for option in (
-        click.option(
-            "--dataset-tokens", type=int, metavar="N", help="Tokens in the training data."
-        ),
-        click.option(
-            "--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s."
-        ),
-        click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'."),
-        click.option(
-            "--config", metavar="FILE", help="nanoGPT config file of the run (read, not executed)."
-        ),
-    ):
-        command = option(command)
-    return command
+def stacked(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return a decorator that adds options, which help lists in this order."""
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _facts(each: bool) -> Callable[[F], F]:
+    """Return the options by which the user gives what a log does not hold, once or per run."""
+
+    def fact(name: str, metavar: str, text: str, kind: type = str) -> Callable[[F], F]:
+        return click.option(name, type=kind, metavar=metavar, help=text, multiple=each)
+
+    return stacked(
+        fact("--config", "FILE", "nanoGPT config file of the run (read, not executed)."),
+        fact("--gpu", "NAME", "Device of the run, as in: --gpu 'RTX 4070'."),
+        fact("--peak-tflops", "X", "Dense peak of the device, TFLOP/s.", float),
+        fact("--dataset-tokens", "N", "Tokens in the training data.", int),
+    )
+
+
+fact_options = _facts(each=False)
+facts_per_run = _facts(each=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,23 +14,26 @@ from typing import Any
 import click
 
 from gptdiag.analysis import Analysis, analyse_runs
-from gptdiag.commands import _facts
+from gptdiag.api import render
 from gptdiag.commands._progress import Tell
+from gptdiag.commands._terminal import shows_unicode
+from gptdiag.comparison import Comparison
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
+from gptdiag.plots import KINDS
 from gptdiag.reader import claimed, read_all, read_folder
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 from gptdiag.wording import plural
 
-fact_options = _facts.fact_options
-run_option = click.option(
-    "--run", type=int, metavar="N", help="Which run (1, 2, ...) of a log that holds several."
-)
-format_option = click.option(
-    "--format", metavar="NAME", help="Format of the logs; recognised if not given."
-)
+
+def rendered(told: Analysis | Comparison, report: str, output: str | None) -> str:
+    """Return a report as it suits the terminal, or a file."""
+    to_terminal = output is None and sys.stdout.isatty()
+    colour = to_terminal and not os.environ.get("NO_COLOR")
+    width = shutil.get_terminal_size((80, 24)).columns if output is None else 100
+    return render(told, report, width, colour, unicode=output is not None or shows_unicode())
 
 
 def analysed(
@@ -38,14 +43,14 @@ def analysed(
     facts = {f.name: given[f.name] for f in fields(Context) if f.name in given}
     context = Context(**facts)
     context.check()
-    runs, unreadable = read_sources(logs, given["format"], tell)
+    runs, unreadable = read_sources(logs, given["format"], tell, given.get("columns"))
     if given.get("run") is not None:
         runs = [only_run(runs, given["run"])]
     tell(f"analysing {plural(len(runs), 'run')}")
     return analyse_runs(runs, context=context, settings=settings), unreadable
 
 
-def told_failures(analysis: Analysis, verbose: bool) -> bool:
+def told_failures(analysis: Analysis | Comparison, verbose: bool) -> bool:
     """Tell which detectors crashed, on stderr, and return whether any did."""
     for outcome in analysis.failed:
         complain(f"{outcome.code} {outcome.detector} {outcome.why}; the rest of the report stands")
@@ -59,7 +64,12 @@ def complain(message: str) -> None:
     click.echo(f"gptdiag: {safe(message)}", err=True)
 
 
-def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tuple[list[Run], int]:
+def read_sources(
+    sources: tuple[str, ...],
+    format: str | None,
+    tell: Tell,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[list[Run], int]:
     """Return the runs of all sources, and how many named sources could not be read.
 
     What cannot be read is told on stderr and the rest goes on; in a folder it is only counted.
@@ -73,13 +83,13 @@ def read_sources(sources: tuple[str, ...], format: str | None, tell: Tell) -> tu
         if source != "-":  # what comes from there may be typed on the same screen
             tell(f"reading {os.path.basename(os.path.abspath(source))}")
         if source != "-" and os.path.isdir(source) and not claimed(source, format):
-            found, passed = read_folder(source, format)
+            found, passed = read_folder(source, format, columns)
             runs += found
             if passed:
                 complain(f"{source}: {passed} of its files are no logs gptdiag can read")
             continue
         try:
-            runs += read_all(source, format)
+            runs += read_all(source, format, columns)
         except InputError as error:
             errors.append(error)
     if not runs:
@@ -103,6 +113,18 @@ def only_run(runs: list[Run], number: int | None) -> Run:
     if number is not None and not 1 <= number <= len(runs):
         raise UsageError(f"there is no run {number}; {several}")
     return runs[(number or 1) - 1]
+
+
+def figure_kind(path: str) -> str:
+    """Return the kind of figure that a file name asks for.
+
+    Raises:
+        UsageError: it ends in none that can be written.
+    """
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in KINDS:
+        raise UsageError(f"{path}: cannot tell the kind of figure", "end it in .png, .svg or .pdf")
+    return kind
 
 
 def write_output(text: str, path: str | None, force: bool) -> None:

@@ -19,12 +19,21 @@ def run_script(name: str, arguments: tuple[str, ...], needs: tuple[str, ...]) ->
     Raises:
         UsageError: a package it needs is not installed, or the script is missing.
     """
-    script = trainer_file(name)
+    script = trainer_script(name, needs)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, str(script), *arguments])
+
+
+def trainer_script(name: str, needs: tuple[str, ...]) -> Path:
+    """Return the trainer's script of that name, once all it needs is there.
+
+    Raises:
+        UsageError: a package it needs is not installed, or the script is missing.
+    """
     missing = [package for package in needs if importlib.util.find_spec(package) is None]
     if missing:
         raise UsageError(
             f"gptdiag {Path(name).stem} needs {', '.join(missing)}, which is not installed",
             "pip install 'gptdiag[train]'",
         )
-    sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, str(script), *arguments])
+    return trainer_file(name)

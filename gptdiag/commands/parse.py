@@ -9,12 +9,12 @@ from itertools import chain
 
 import click
 
+from gptdiag.commands._map import map_option
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
-    format_option,
     only_run,
     read_sources,
-    run_option,
     write_bytes,
 )
 from gptdiag.convert import to_csv, to_frame, to_jsonl
@@ -28,6 +28,7 @@ from gptdiag.run import Run
 @click.command("parse", short_help="Show what was understood, or convert.")
 @click.argument("log", metavar="LOG")
 @format_option
+@map_option
 @click.option(
     "--to",
     "target",
@@ -40,23 +41,29 @@ from gptdiag.run import Run
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    log: str, format: str | None, target: str, run: int | None, output: str | None, force: bool
+    log: str,
+    *,
+    format: str | None,
+    columns: dict[str, str],
+    target: str,
+    run: int | None,
+    output: str | None,
+    force: bool,
 ) -> None:
     """Show line by line what was understood of LOG, or write the run as JSONL, CSV or Parquet."""
     if target == "lines":
-        _show(log, format, output, force)
+        _show(_explained(log, format, columns), log, output, force)
         return
     if target == "parquet" and output is None:
         raise UsageError("Parquet is binary; say where to with -o FILE")
     with progress() as tell:
-        chosen = only_run(read_sources((log,), format, tell)[0], run)
+        chosen = only_run(read_sources((log,), format, tell, columns)[0], run)
         tell("converting")
         data = _converted(chosen, target)
     _write(data, output, force)
 
 
-def _show(log: str, format: str | None, output: str | None, force: bool) -> None:
-    lines = _explained(log, format)
+def _show(lines: Iterator[str], log: str, output: str | None, force: bool) -> None:
     with progress() as tell:
         if log != "-":
             tell(f"reading {os.path.basename(log)}")
@@ -68,9 +75,9 @@ def _show(log: str, format: str | None, output: str | None, force: bool) -> None
         click.echo(line)
 
 
-def _explained(log: str, format: str | None) -> Iterator[str]:
+def _explained(log: str, format: str | None, columns: dict[str, str]) -> Iterator[str]:
     """Yield each line of the log with its number and what it became."""
-    text, chosen, found = understood(log, format)
+    text, chosen, found = understood(log, format, columns)
     items = list(found)
     runs = build_runs(text, chosen, items)
     shown: list[Record | Problem] = [i for i in expand(items) if not isinstance(i, Problem)]
@@ -82,18 +89,19 @@ def _explained(log: str, format: str | None) -> Iterator[str]:
     for no, line in enumerate(text.lines, 1):
         for said in by_line.get(no, [f"{'ignored':<8} {line.strip()[:120]}"]):
             yield safe(f"{no:>7}  {said}")
-    read, ignored, problems = (
-        sum(getattr(run.lines, what) for run in runs) for what in ("read", "ignored", "problems")
-    )
+    bad = {problem.line for run in runs for problem in run.problems}
+    read = len({item.line for item in shown} - bad)
     yield (
-        f"{chosen.name}: {len(text.lines)} lines = {read} read + {ignored} ignored + "
-        f"{problems} problems"
+        f"{chosen.name}: {len(text.lines)} lines = {read} read + "
+        f"{len(text.lines) - read - len(bad)} ignored + {len(bad)} problems"
     )
 
 
 def _described(item: Record | Problem) -> str:
     if isinstance(item, Problem):
         return f"{'problem':<8} {item.why}: {item.text[:120]}"
+    if not item.values:
+        return f"{'read':<8} together with another line of its step"
     step = "" if item.step is None else str(item.step)
     values = "  ".join(f"{name}={value}" for name, value in item.values.items())
     return f"{item.kind:<8} {step:>8}  {values}"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gptdiag.analysis import Analysis
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
-from gptdiag.commands._shared import analysed, complain, format_option, run_option, write_bytes
-from gptdiag.errors import EXIT_OK, InputError, UsageError
-from gptdiag.plots import KINDS
+from gptdiag.commands._shared import analysed, complain, figure_kind, write_bytes
+from gptdiag.errors import EXIT_OK, InputError
 
 
 @click.command("plot", short_help="Draw a run: losses, times, MFU, learning rate.")
@@ -33,6 +33,7 @@ from gptdiag.plots import KINDS
 @click.option("--log-x", is_flag=True, help="Logarithmic x axis, to see the first descent.")
 @click.option("--dark", is_flag=True, help="Light on dark.")
 @format_option
+@map_option
 @run_option
 @click.option("--gpu", metavar="NAME", help="Device of the run, as in: --gpu 'RTX 4070'.")
 @click.option("--peak-tflops", type=float, metavar="X", help="Dense peak of the device, TFLOP/s.")
@@ -44,11 +45,7 @@ def command(logs: tuple[str, ...], output: str, **given: Any) -> int:
     and the steps that findings are about; in the timing figure evaluations and checkpoints stand
     apart from plain steps.
     """
-    kind = Path(output).suffix.lower().lstrip(".")
-    if kind not in KINDS:
-        raise UsageError(
-            f"{output}: cannot tell the kind of figure", "end it in .png, .svg or .pdf"
-        )
+    kind = figure_kind(output)
     with progress() as tell:
         analysis, unreadable = analysed(logs, given, tell)
         tell("drawing")

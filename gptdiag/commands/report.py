@@ -7,13 +7,13 @@ from typing import Any
 import click
 
 from gptdiag.api import render
+from gptdiag.commands._facts import fact_options
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
+from gptdiag.commands._options import format_option, run_option
 from gptdiag.commands._progress import progress
 from gptdiag.commands._shared import (
     analysed,
-    fact_options,
-    format_option,
-    run_option,
     told_failures,
     write_output,
 )
@@ -27,6 +27,7 @@ from gptdiag.settings import make_settings
 @click.option("--static", is_flag=True, help="Without JavaScript: the charts are pictures.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @format_option
+@map_option
 @run_option
 @fact_options
 @click.option("--preview", is_flag=True, help="Also run detectors that are still in preview.")

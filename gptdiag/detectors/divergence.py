@@ -38,6 +38,7 @@ import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
+from gptdiag.measures.curve import curve_of, rise_of
 from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.registry import detector
@@ -92,13 +93,26 @@ def detect(run: Run, options: Options) -> Finding | Clear:
             options.relative * level[climb.best],
         )
         if rise > needed and len(level) - climb.onset >= 2:
-            return _finding(run, climb)
+            return _other_data(run, climb) or _finding(run, climb)
         where = f"{loss(rise)} nats above" if rise > 0 else "at"
         clear = clear or Clear(
             f"the training loss ends {where} its best level; {loss(needed)} above would count"
         )
     assert clear is not None  # there is at least one series
     return clear
+
+
+def _other_data(run: Run, climb: _Climb) -> Clear | None:
+    """Return that only the training data became harder, if the validation loss says so."""
+    curve = curve_of(run)
+    if curve is None or len(curve) < 3 or rise_of(curve).sustained:
+        return None
+    if curve.step[-1] < climb.table.step[climb.edges[climb.onset]]:
+        return None
+    return Clear(
+        f"the training loss ends {loss(climb.rise)} nats above its best level, but the validation "
+        f"loss does not rise: {loss(float(curve.val[-1]), curve.quantum)} at step {curve.step[-1]}"
+    )
 
 
 def _best_and_onset(level: Floats, error: float) -> tuple[int, int]:

@@ -75,11 +75,13 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
         if bad[first:][table.has(name)[first:]].all()
         else f"{plural(int(bad.sum()), 'value')} in all, the last at step {table.step[bad][-1]}"
     )
+    shown = run.setting("nan_printed_as")
+    told = f" The trainer prints such a loss as {shown}." if shown and name == "loss" else ""
     lines = [int(table.line[good[-1]])] if len(good) else []
     at_once = step <= 1 and _never_finite(run)
     saved = [e for e in run.event("save") if e.line < table.line[first]]
     return Finding(
-        message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.",
+        message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.{told}",
         severity="error" if lasting else "warning",
         headline=f"the {label} is {loss(values[first])} {'from' if lasting else 'at'} step {step}",
         evidence=(

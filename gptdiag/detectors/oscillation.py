@@ -60,6 +60,8 @@ class Options:
 
 @detector("GD107", severity="warning", needs=("steps.loss",), options=Options, state="stable")
 def detect(run: Run, options: Options) -> Finding | Clear:
+    if run.setting("loss_over") == "interval":
+        raise NotEnough("needs the losses of single steps; those logged are means over several")
     rows = np.flatnonzero(np.isfinite(run.steps["loss"]))
     rows = rows[len(rows) // 10 :]  # the first descent is no level to swing around
     step, values = run.steps.step[rows], run.steps["loss"][rows]

@@ -35,6 +35,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
+import numpy as np
+
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.measures.curve import Curve, Rise, curve_of, rise_of, train_fall_since
@@ -65,8 +67,17 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     best_step = int(curve.step[curve.best])
     if curve.after == 0:
         return Clear(f"the last validation loss, {last} at step {best_step}, is the lowest")
+    losses = run.steps.where(run.steps.has("loss"))
+    dead = ~np.isfinite(losses["loss"])
+    if dead.any() and dead[-1] and losses.step[dead][0] <= curve.step[-1]:
+        return Clear(f"the training loss is not finite from step {losses.step[dead][0]}: GD101")
     rise = rise_of(curve)
-    if rise.z < options.sigmas or not rise.sustained:
+    if rise.z >= options.sigmas and not rise.sustained:
+        return Clear(
+            f"only the last evaluation, {last}, is above the best, {low} at step {best_step}; the "
+            "next one would decide"
+        )
+    if rise.z < options.sigmas:
         return Clear(
             f"the last validation loss {last} is not above the best, {low} at step {best_step}, "
             f"beyond the noise of an evaluation ({significant(curve.noise.sigma, 2)} nats)"

@@ -36,6 +36,8 @@ from gptdiag.wording import plural
 @detector("GD903", severity="warning", needs=(), state="stable")
 def detect(run: Run, options: object) -> Finding | Clear:
     part = run.part
+    if part.count > 1 and part.name:  # a table or a folder of runs is meant to hold several
+        return Clear(f"run {part.index + 1} of {part.count}, told apart by their names")
     if part.count > 1 and part.index == 1:  # the boundary between the first two is told once
         return _runs(run)
     if part.count > 1:

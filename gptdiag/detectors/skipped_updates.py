@@ -9,9 +9,10 @@ Why it matters:
     dead while its log goes on.
 
 How it decides:
-    Each fall of the logged loss scale after the first hundred logged steps is a skipped update;
-    more than 1 % of the steps, or ten in a row, is a finding. Without the scale: plain steps that
-    become 3 % faster, by five standard errors, at the first NaN.
+    The trainer's own count of skipped updates, or else each fall of the logged loss scale, after
+    the first hundred steps; more than 1 % of the steps, or a scale that collapsed by ten halvings,
+    is a finding. Without both: plain steps that become 3 % faster, by five standard errors, at the
+    first NaN.
 
 Example:
     iter 2540: loss 3.2114, time 1097.40ms, mfu 15.11%
@@ -32,6 +33,7 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -56,7 +58,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     scaled, faster = skips(run), faster_since_nan(run)
     if scaled is not None and len(scaled.step):
         collapsed = scaled.last_scale <= scaled.first_scale / 2**options.in_a_row
-        if collapsed or len(scaled.step) > options.share * scaled.looked_at:
+        if collapsed or scaled.count > options.share * scaled.looked_at:
             return _by_scale(run, scaled)
     if faster is not None:
         return _by_speed(run, faster)
@@ -66,22 +68,23 @@ def detect(run: Run, options: Options) -> Finding | Clear:
 
 
 def _by_scale(run: Run, found: Skips) -> Finding:
-    n = len(found.step)
+    n, where = found.count, at_steps([int(s) for s in found.step], 3)
+    which = "logged updates" if n == len(found.step) else "updates"
+    scale = f": its scale went from {count(found.first_scale)} to {count(found.last_scale)}"
     return Finding(
         message=(
-            f"The gradient scaler skipped {n} of the last {found.looked_at} logged updates "
-            f"({percent(n / found.looked_at)}; {at_steps([int(s) for s in found.step], 3)}): its "
-            f"scale went from {count(found.first_scale)} to "
-            f"{count(found.last_scale)}."
+            f"The gradient scaler skipped {count(n)} of the last {count(found.looked_at)} {which} "
+            f"({percent(n / found.looked_at)}; {where})"
+            f"{scale if isfinite(found.first_scale) else ''}."
         ),
         severity="warning",
         headline=f"{percent(n / found.looked_at)} of the updates are skipped",
         evidence=(
             Evidence(
-                "steps.loss_scale",
+                "steps.loss_scale" if which == "logged updates" else "steps.skipped",
                 (int(found.step[0]), int(found.step[-1])),
                 (int(found.line[0]), int(found.line[-1])),
-                {"skipped": Quantity(n), "last_scale": Quantity(found.last_scale)},
+                {"skipped": Quantity(n)},
             ),
         ),
         causes=_causes(run, "the scale is halved each time a gradient overflows"),

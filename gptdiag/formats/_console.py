@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from gptdiag.record import Line, Record
 
@@ -105,16 +106,22 @@ def rank_of(prefix: str) -> int:
 def clock_of(prefix: str) -> float | None:
     """Return the time stamp of a line's prefix in seconds since 1970 (as if UTC), or None."""
     match = _CLOCK.search(prefix)
-    if not match:
+    if not match or int(match[6]) > 59:
         return None
-    year, month, day, hour, minute, second = (int(g) for g in match.groups()[:6])
     try:
-        from datetime import datetime, timezone
-
-        stamp = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
+        stamp = _minute(*match.groups()[:5]) + int(match[6])
     except ValueError:
         return None
     return stamp + (float("0." + match[7]) if match[7] else 0.0)
+
+
+@lru_cache(maxsize=16)
+def _minute(year: str, month: str, day: str, hour: str, minute: str) -> float:
+    """Return when a minute began, in seconds since 1970; many lines lie in the same one."""
+    from datetime import datetime, timezone
+
+    numbers = (int(part) for part in (year, month, day, hour, minute))
+    return datetime(*numbers, tzinfo=timezone.utc).timestamp()  # type: ignore[misc,arg-type]
 
 
 def number(text: str) -> float:

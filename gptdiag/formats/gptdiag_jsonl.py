@@ -178,12 +178,12 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
             number = raw if type(raw) is float else schema.decode_number(raw)
             if number is not None:
                 values[name] = number
-    extra = record.get("extra")
-    if isinstance(extra, dict):
-        for name, raw in extra.items():
-            number = schema.decode_number(raw)
+    for part in ("extra", "layers"):
+        inner = record.get(part)
+        for name, raw in inner.items() if isinstance(inner, dict) else ():
+            number = raw if type(raw) is float else schema.decode_number(raw)
             if number is not None:
-                values[f"extra.{name}"] = number
+                values[f"{part}.{name}"] = number
     return values
 
 

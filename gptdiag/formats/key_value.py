@@ -11,7 +11,7 @@ Recognised lines:
 
 Not in this log:
     What the loss means exactly (one batch or an average; nats are assumed), and units of time, so
-    step times are not read.
+    step times are not read. `--map loss=my_loss` adds words.
 
 Traps:
     Some trainers repeat the last evaluation on every line: only a changed value is an evaluation.
@@ -22,11 +22,12 @@ Traps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import numpy as np
 
+from gptdiag.formats._columns import LOSSES, no_column
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
 from gptdiag.formats._learned import Learned, learn
 from gptdiag.formats._regular import RegularLines
@@ -34,6 +35,7 @@ from gptdiag.record import Line, Problem, Record, Rows
 
 NAME = "key_value"
 TITLE = "text with a step and a loss on each line"
+TAKES_COLUMNS = True
 
 SAMPLES: dict[str, Record | str | None] = {
     "step=50 loss=2.5077 dt=127.6917 mfu=2.9182 train_loss=4.3000 val_loss=4.2911": Record(
@@ -64,6 +66,7 @@ _PAIR = re.compile(
     rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
     re.I,
 )
+_WORD = re.compile(rf"([A-Za-z_][\w./-]*)\s*[:=]\s*{NUMBER}")
 _NAMES = {
     "loss": "loss",
     "lr": "lr",
@@ -77,32 +80,82 @@ _NAMES = {
 }
 
 
-def sniff(head: list[Line], tail: list[Line]) -> float:
+_NO_MAP: Mapping[str, str] = {}
+
+
+def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_MAP) -> float:
     """Return how sure we are, 0 to 1; never above 0.3, so that any proper format wins."""
-    lines = {*head, *tail}
-    hits = sum(_understood(line.text) is not None for line in lines)
+    lines, words = {*head, *tail}, _Words(columns)
+    hits = sum(_understood(line.text, words) is not None for line in lines)
     return 0.3 if hits >= 3 else 0.0
 
 
-def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-    """Yield a step for each line with a step and a loss, an evaluation where its losses change."""
-    return _Parser().parse(lines)
+def parse(
+    lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
+) -> Iterator[Record | Rows | Problem]:
+    """Yield a step for each line with a step and a loss, an evaluation where its losses change.
+
+    Raises:
+        UsageError: a word that the user gave stands before no number.
+    """
+    words = _Words(columns)
+    yield from _Parser(words).parse(lines)
+    missing = {role: own for role, own in columns.items() if role not in words.seen}
+    if missing:
+        raise no_column(missing, words.others)
+
+
+class _Words:
+    """What the user's own words mean, and which of them were seen."""
+
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.patterns = {
+            role: re.compile(
+                rf"(?<![\w./-]){re.escape(own)}(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])"
+            )
+            for role, own in columns.items()
+        }
+        self.seen: set[str] = set()
+        self.others: dict[str, None] = {}  # words before a number, for an error message
+
+    def of(self, text: str) -> dict[str, float]:
+        """Return the numbers after the user's words."""
+        found = {role: m for role, p in self.patterns.items() if (m := p.search(text))}
+        self.seen |= found.keys()
+        if self.patterns and len(self.others) < 50:
+            self.others.update(dict.fromkeys(_WORD.findall(text)))
+        return {role: number(m[1]) for role, m in found.items()}
 
 
 class _Parser:
     """Carries the evaluation that was last shown, and the epochs, from line to line."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: _Words) -> None:
+        self.words = words
         self.shown: dict[str, float] = {}
         self.epochs = _Epochs()
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        form, lines = _form_of(lines)
+        form, lines = self._form_of(lines)
         for item in RegularLines(lines, form.pattern, form.units) if form else lines:
             if isinstance(item, Rows):
                 yield from self._rows(item)
             else:
                 yield from self._line(item)
+
+    def _form_of(self, lines: Iterable[Line]) -> tuple[Learned | None, Iterable[Line]]:
+        """Return the form of the first line with a step and a loss, and all lines again."""
+        source, seen = iter(lines), []
+        for line in source:
+            seen.append(line)
+            if _understood(line.text, self.words) is not None:
+                return learn(line.text[:2000], self._without_prefix), chain(seen, source)
+        return None, seen
+
+    def _without_prefix(self, text: str) -> dict[str, float] | None:
+        """Return the values of a line that says nothing before its step: no rank, no epoch."""
+        found = _understood(text, self.words)
+        return {"step": float(found[0]), **found[1]} if found and not found[2] else None
 
     def _rows(self, rows: Rows) -> Iterator[Rows]:
         evals = {n: v for n, v in rows.columns.items() if n in ("train_loss", "val_loss")}
@@ -120,7 +173,7 @@ class _Parser:
             yield Rows(rows.line[changed], rows.step[changed], kept, "eval")
 
     def _line(self, line: Line) -> Iterator[Record]:
-        found = _understood(line.text)
+        found = _understood(line.text, self.words)
         if found is None:
             if line.text and not line.text.isspace():
                 yield from happenings(Line(line.no, line.text[:2000]))
@@ -132,29 +185,13 @@ class _Parser:
             if name in values:
                 evals[name] = values.pop(name)
         if "loss" not in values and "val_loss" not in evals:
-            values["loss"] = evals.pop("train_loss")
+            values["loss"] = evals.pop("train_loss")  # the only loss there is
         where = (clock_of(prefix), rank_of(prefix))
         if "loss" in values:
             yield Record("step", line.no, step, values, *where)
         if evals and evals != self.shown:
             self.shown = evals
             yield Record("eval", line.no, step, evals, *where)
-
-
-def _form_of(lines: Iterable[Line]) -> tuple[Learned | None, Iterable[Line]]:
-    """Return the form of the first line with a step and a loss, and all lines again."""
-    source, seen = iter(lines), []
-    for line in source:
-        seen.append(line)
-        if _understood(line.text) is not None:
-            return learn(line.text[:2000], _without_prefix), chain(seen, source)
-    return None, seen
-
-
-def _without_prefix(text: str) -> dict[str, float] | None:
-    """Return the values of a line that says nothing before its step: no rank, no epoch."""
-    found = _understood(text)
-    return {"step": float(found[0]), **found[1]} if found and not found[2] else None
 
 
 class _Epochs:
@@ -177,17 +214,19 @@ class _Epochs:
         return self.before + step
 
 
-def _understood(text: str) -> tuple[int, dict[str, float], str] | None:
+def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] | None:
     """Return (step, values, what stands before the step) of a line with a step and a loss."""
-    if "oss" not in text and "OSS" not in text:
+    if "oss" not in text and "OSS" not in text and not words.patterns:
         return None
     text = text[:2000]
-    match = _STEP.search(text)
+    told = words.of(text)
+    match = words.patterns["step"].search(text) if "step" in told else _STEP.search(text)
     if not match:
         return None
     values: dict[str, float] = {}
     for word, amount in _PAIR.findall(text):
         values.setdefault(_NAMES[word.lower().replace("_", " ")], number(amount))
-    if not values.keys() & {"loss", "train_loss", "val_loss"}:
+    values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
+    if not values.keys() & LOSSES:
         return None
     return int(number(match[1])), values, text[: match.start()]

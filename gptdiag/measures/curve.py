@@ -10,6 +10,7 @@ import numpy as np
 
 from gptdiag.measures.noise import Noise, batch_noise, eval_noise
 from gptdiag.run import Floats, Ints, Run
+from gptdiag.stats.noise import smooth_noise
 from gptdiag.stats.robust import MEDIAN_ERROR
 from gptdiag.stats.trend import Fall, fall, last_share
 from gptdiag.wording import digits_of
@@ -104,13 +105,17 @@ def train_fall_since(run: Run, curve: Curve) -> Fall:
         now = curve.train[-m:]
         amount = float(curve.train[curve.best] - np.nanmean(now))
         return Fall(amount, curve.train_noise.sigma * float(np.sqrt(1 + 1 / m)))
-    noise, steps = batch_noise(run), run.steps
+    noise, steps = batch_noise(run), run.steps.where(np.isfinite(run.steps["loss"]))
     loss = steps["loss"]
-    before = loss[(steps.step <= curve.step[curve.best]) & np.isfinite(loss)][-20:]
-    after = loss[(steps.step > curve.step[curve.best]) & np.isfinite(loss)][-20:]
-    if noise is None or len(before) < 5 or len(after) < 5:
+    # A logged mean over many steps needs less company than the loss of one batch.
+    means = run.setting("loss_over") == "interval"
+    fewest, width = (1, LAST) if means else (5, 20)
+    before = loss[steps.step <= curve.step[curve.best]][-width:]
+    after = loss[steps.step > curve.step[curve.best]][-width:]
+    sigma = noise.sigma if noise else smooth_noise(loss) if means and len(loss) >= 5 else 0.0
+    if sigma <= 0 or len(before) < fewest or len(after) < fewest:
         return Fall(0.0, 1.0)
-    error = MEDIAN_ERROR * noise.sigma * np.sqrt(1 / len(before) + 1 / len(after))
+    error = MEDIAN_ERROR * sigma * np.sqrt(1 / len(before) + 1 / len(after))
     return Fall(float(np.median(before) - np.median(after)), float(error))
 
 

@@ -10,7 +10,7 @@ from gptdiag.measures.timing import timing
 from gptdiag.run import Ints, Run
 from gptdiag.stats.noise import median_shift
 
-SETTLING = 100  # logged steps at first in which a scaler finds its scale, whatever the run
+SETTLING = 100  # steps at first in which a scaler finds its scale, whatever the run
 FEWEST = 8  # plain steps before and after the first NaN
 FASTER = 0.03  # share of the step time that an update takes at least
 SIGMAS = 5.0  # standard errors by which steps must have become faster
@@ -22,8 +22,9 @@ class Skips:
 
     step: Ints
     line: Ints
-    looked_at: int  # logged steps the falls were looked for in
-    first_scale: float
+    count: int  # updates left out; more than n where a row stands for several steps
+    looked_at: int  # steps that were looked at
+    first_scale: float  # NaN where no scale is logged
     last_scale: float
 
 
@@ -37,7 +38,12 @@ class Speedup:
 
 
 def skips(run: Run) -> Skips | None:
-    """Return the falls of the logged loss scale after it had settled, None if none is logged."""
+    """Return the updates left out after the scale had settled, None if the log cannot tell.
+
+    Counted where the trainer counts them, else seen as falls of the logged loss scale.
+    """
+    if run.steps.has("skipped").any():
+        return _counted(run)
     scale = run.steps["loss_scale"]
     rows = np.flatnonzero(np.isfinite(scale))[SETTLING:]
     if len(rows) < 2:
@@ -46,9 +52,28 @@ def skips(run: Run) -> Skips | None:
     return Skips(
         run.steps.step[fell],
         run.steps.line[fell],
+        len(fell),
         len(rows),
         float(scale[rows[0]]),
         float(scale[rows[-1]]),
+    )
+
+
+def _counted(run: Run) -> Skips | None:
+    steps = run.steps
+    begun = np.array([s.first_step for s in run.segments])[steps.segment]
+    span = np.diff(steps.step, prepend=steps.step[0])
+    settled = steps.has("skipped") & (steps.step - np.maximum(span, 0) >= begun + SETTLING)
+    if not settled.any():
+        return None
+    rows = steps.where(settled)
+    skipped = np.nan_to_num(rows["skipped"])
+    scale = rows["loss_scale"][np.isfinite(rows["loss_scale"])]
+    first, last = (float(scale[0]), float(scale[-1])) if len(scale) else (np.nan, np.nan)
+    left_out = skipped > 0
+    looked_at = int(span[settled].sum())
+    return Skips(
+        rows.step[left_out], rows.line[left_out], int(skipped.sum()), looked_at, first, last
     )
 
 

@@ -15,6 +15,7 @@ from gptdiag.stats.robust import noise_scale, print_quantum, scale
 from gptdiag.stats.smooth import trend
 
 TIMES = ("wall_ms", "step_ms")  # columns to take step times from, the first that is logged
+FEWEST_FREE = 8  # rows without evaluation, before means over intervals tell what one costs
 WARMUP_ROWS = 20  # at most this many logged rows after a process start count as warm-up
 WARMUP_EXCESS = 1.5  # a first step this much slower than those after it is not warm yet
 SMALLEST_BLOCK, LARGEST_BLOCK = 9, 64  # rows over which the local typical time is taken
@@ -38,6 +39,7 @@ class Timing:
     noise: float  # scatter of plain steps around their local level, relative
     quantum: float  # ms
     evals: int  # evaluations in the log, also those in steps that were not logged
+    averaged: bool  # True where a time is the mean over all steps that its row stands for
     holds_evals: bool  # False where the times are of the steps alone: evaluations do not show
 
     @property
@@ -47,8 +49,9 @@ class Timing:
 
     @property
     def excess_ms(self) -> Floats:
-        """Return what each row took beyond a plain step at that time. (n,)"""
-        return self.ms - self.local_ms
+        """Return what each row, with all its steps, took beyond plain ones at that time. (n,)"""
+        excess = self.ms - self.local_ms
+        return excess * self.span if self.averaged else excess
 
     @property
     def eval_cost_ms(self) -> float:
@@ -105,6 +108,13 @@ def timing(run: Run) -> Timing | None:
     saves = np.array([e.line for e in run.event("save")], dtype=np.int64)
     holds_evals = name == "wall_ms"
     is_eval = np.isin(steps.step, evals) & holds_evals
+    span = _spans(steps.step, steps.segment)
+    averaged = run.setting("time_over") == "interval"
+    if averaged:  # an evaluation follows the line of its step, so it is in the mean of the next row
+        reach = np.maximum(span, int(np.median(span)))  # also of the first row of a process
+        is_eval = holds_evals & _any_between(evals, steps.step - reach, steps.step)
+        if np.sum(~is_eval) < FEWEST_FREE:  # nothing for the others to stand out from
+            holds_evals, is_eval = False, np.zeros(len(ms), dtype=bool)
     is_save = np.zeros(len(ms), dtype=bool)
     row = np.searchsorted(steps.line, saves)  # a checkpoint is announced before its step's line
     is_save[row[row < len(ms)]] = holds_evals
@@ -116,7 +126,7 @@ def timing(run: Run) -> Timing | None:
         step=steps.step,
         line=steps.line,
         ms=ms,
-        span=_spans(steps.step, steps.segment),
+        span=span,
         is_eval=is_eval,
         is_save=is_save,
         saved_ms=saved_ms,
@@ -126,8 +136,31 @@ def timing(run: Run) -> Timing | None:
         noise=noise,
         quantum=print_quantum(ms),
         evals=len(evals),
+        averaged=averaged,
         holds_evals=holds_evals,
     )
+
+
+def elapsed_ms(run: Run, times: Timing) -> Floats:
+    """Return the time from the beginning of the log to the end of each timed row. (n,)
+
+    A row stands for all steps since the row before it; what it took beyond a plain step counts
+    once. Evaluations in steps that were not logged are added at the row after them.
+    """
+    once = ~times.plain | (times.ms > STALL * times.local_ms)
+    row = np.where(once, times.local_ms, times.ms) * times.span
+    row += np.where(once, np.maximum(times.excess_ms, 0.0), 0.0)
+    after = np.searchsorted(times.step, run.evals.step)
+    seen = times.step[np.minimum(after, len(times.step) - 1)] == run.evals.step
+    after = after[~seen]
+    np.add.at(row, after[after < len(row)], times.eval_cost_ms)
+    return np.asarray(np.cumsum(row))
+
+
+def _any_between(found: Ints, first: Ints, end: Ints) -> Bools:
+    """Return where at least one of the sorted numbers found is in first <= number < end. (n,)"""
+    some: Bools = np.searchsorted(found, first) < np.searchsorted(found, end)
+    return some
 
 
 def _spans(step: Ints, segment: Ints) -> Ints:

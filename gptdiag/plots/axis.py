@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gptdiag.measures.model import model_of
-from gptdiag.measures.timing import STALL, Timing, timing
+from gptdiag.measures.progress import progress_of
 from gptdiag.run import Floats, Ints, Run
 
-AXES = ("steps", "tokens", "time")
 TIME_UNITS = (("d", 86_400_000.0, 3.0), ("h", 3_600_000.0, 2.0), ("min", 60_000.0, 2.0))
 TOKEN_UNITS = (("billions", 1e9), ("millions", 1e6), ("thousands", 1e3))
 
@@ -69,51 +67,23 @@ def common_axes(runs: Sequence[Run], kind: str) -> list[Axis | None]:
 
 
 def _by_tokens(run: Run, unit: str) -> Axis | None:
-    logged = run.steps["tokens"]
-    rows = np.isfinite(logged)
-    per_step = model_of(run).tokens_per_step
-    if rows.sum() >= 2:
-        step, tokens = run.steps.step[rows].astype(np.float64), logged[rows]
-        slope = float(tokens[-1] - tokens[-2]) / max(float(step[-1] - step[-2]), 1.0)
-    elif per_step:
-        last = max((float(t.step[-1]) for t in (run.steps, run.evals) if len(t)), default=1.0)
-        step = np.array([0.0, max(last, 1.0)])
-        tokens, slope = step * per_step, float(per_step)
-    else:
+    seen = progress_of(run, "tokens")
+    if seen is None:
         return None
-    top = float(tokens[-1])
-    known = dict(TOKEN_UNITS)
+    top = float(seen.position[-1])
     name = unit or next((n for n, size in TOKEN_UNITS if top >= size), "")
-    size = known.get(name, 1.0)
+    size = dict(TOKEN_UNITS).get(name, 1.0)
     label = f"training tokens ({name})" if name else "training tokens"
-    return Axis("tokens", label, name, step, tokens / size, slope / size)
+    return Axis("tokens", label, name, seen.step, seen.position / size, seen.slope / size)
 
 
 def _by_time(run: Run, unit: str) -> Axis | None:
-    times = timing(run)
-    if times is None:
+    seen = progress_of(run, "time")
+    if seen is None:
         return None
-    passed = elapsed_ms(run, times)
-    total = float(passed[-1])
     known = {name: ms for name, ms, _ in TIME_UNITS}
+    total = float(seen.position[-1])
     name = unit or next((n for n, ms, enough in TIME_UNITS if total >= enough * ms), "s")
     size = known.get(name, 1000.0)
-    step = times.step.astype(np.float64)
-    return Axis(
-        "time", f"training time ({name})", name, step, passed / size, times.typical_ms / size
-    )
-
-
-def elapsed_ms(run: Run, times: Timing) -> Floats:
-    """Return the time from the beginning of the log to the end of each timed row. (n,)
-
-    A row stands for all steps since the row before it; what it took beyond a plain step counts
-    once. Evaluations in steps that were not logged are added at the row after them.
-    """
-    once = ~times.plain | (times.ms > STALL * times.local_ms)
-    row = np.where(once, times.local_ms, times.ms) * times.span
-    row += np.where(once, np.maximum(times.excess_ms, 0.0), 0.0)
-    hidden = np.setdiff1d(run.evals.step, times.step)
-    after = np.searchsorted(times.step, hidden)
-    np.add.at(row, after[after < len(row)], times.eval_cost_ms)
-    return np.asarray(np.cumsum(row))
+    label = f"training time ({name})"
+    return Axis("time", label, name, seen.step, seen.position / size, seen.slope / size)

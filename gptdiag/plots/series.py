@@ -15,9 +15,10 @@ from gptdiag.measures.curve import curve_of
 from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, running_average
 from gptdiag.measures.noise import eval_noise
 from gptdiag.measures.outlook import outlook
+from gptdiag.measures.progress import AXES
 from gptdiag.measures.schedule import from_settings, plan_of
-from gptdiag.measures.timing import Timing, timing
-from gptdiag.plots.axis import AXES, Axis, axis_of, common_axes, elapsed_ms
+from gptdiag.measures.timing import Timing, elapsed_ms, timing
+from gptdiag.plots.axis import Axis, axis_of, common_axes
 from gptdiag.plots.chart import (
     FAN,
     FROM_SETTINGS,

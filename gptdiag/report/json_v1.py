@@ -34,7 +34,7 @@ def report(analysis: Analysis) -> dict[str, Any]:
     by_code: dict[str, list[Outcome]] = {}
     for outcome in analysis.outcomes:
         by_code.setdefault(outcome.code, []).append(outcome)
-    shown: dict[str, Any] = _plain(
+    shown: dict[str, Any] = plain(
         {
             "report_version": VERSION,
             "gptdiag_version": analysis.version,
@@ -128,7 +128,11 @@ def _outcome(analysis: Analysis, group: list[Outcome]) -> dict[str, Any]:
 
 
 def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
-    run = analysis.runs[finding.run]
+    return finding_of(finding, {"": analysis.runs[finding.run]})
+
+
+def finding_of(finding: Finding, runs: Mapping[str, Run]) -> dict[str, Any]:
+    """Return a finding as plain values; `runs` are those its evidence quotes, by its `side`."""
     return {
         "run": finding.run,
         "code": finding.code,
@@ -143,8 +147,13 @@ def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
             {
                 "series": e.series,
                 "steps": list(e.steps) if e.steps else None,
-                "lines": [{"line": no, "text": run.text.line(no)[:500]} for no in e.lines],
+                "lines": [
+                    {"line": no, "text": runs[e.side].text.line(no)[:500]}
+                    for no in e.lines
+                    if e.side in runs
+                ],
                 "numbers": {k: {"value": q.value, "unit": q.unit} for k, q in e.numbers.items()},
+                **({"side": e.side} if e.side else {}),
             }
             for e in finding.evidence
         ],
@@ -167,12 +176,12 @@ def _finding(analysis: Analysis, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value of JSON's own types; numpy scalars become numbers, NaN and infinities null."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, (str, bool)) or value is None:
         return value
     if hasattr(value, "item"):

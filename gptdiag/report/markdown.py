@@ -90,8 +90,8 @@ def _run(analysis: Analysis, index: int) -> list[str]:
         fenced(curve) if curve else "",
         *_findings(analysis, tuple(f for f in analysis.findings if f.run == index)),
         _failed(parts.by_status(outcomes, "failed")),
-        _folded("checked, and clear", parts.by_status(outcomes, "clear")),
-        _folded("could not be checked", parts.by_status(outcomes, "skipped")),
+        folded("checked, and clear", parts.by_status(outcomes, "clear")),
+        folded("could not be checked", parts.by_status(outcomes, "skipped")),
     ]
 
 
@@ -107,16 +107,26 @@ def _finding(analysis: Analysis, finding: Finding) -> list[str]:
         f"#### {SIGNS[finding.severity]} {finding.severity} {finding.code} "
         f"{escaped(finding.name)}{sure}{where}"
     )
-    blocks = [title, escaped(finding.message), _quote(run, finding.lines)]
-    if finding.causes:
-        causes = [_cause(number, cause) for number, cause in enumerate(finding.causes, 1)]
-        blocks.append("\n".join(["**Possible causes**", "", *causes]))
-    if finding.remedies:
-        blocks += ["**What to change**", "\n".join(map(_remedy, finding.remedies))]
-    return blocks
+    blocks = [title, escaped(finding.message), quoted(run, finding.lines)]
+    return [*blocks, *cause_lines(finding), *remedy_lines(finding)]
 
 
-def _quote(run: Run, lines: tuple[int, ...]) -> str:
+def cause_lines(finding: Finding) -> list[str]:
+    """Return the block of possible causes, nothing if there are none."""
+    if not finding.causes:
+        return []
+    causes = [_cause(number, cause) for number, cause in enumerate(finding.causes, 1)]
+    return ["\n".join(["**Possible causes**", "", *causes])]
+
+
+def remedy_lines(finding: Finding) -> list[str]:
+    """Return the blocks of what to change, nothing if there is nothing."""
+    if not finding.remedies:
+        return []
+    return ["**What to change**", "\n".join(map(_remedy, finding.remedies))]
+
+
+def quoted(run: Run, lines: tuple[int, ...]) -> str:
     """Return log lines with their numbers; a gap in the numbers shows as dots."""
     if not lines:
         return ""
@@ -155,7 +165,7 @@ def _failed(outcomes: list[Outcome]) -> str:
     return "\n".join(["**Detectors that failed (please report this)**", "", *rows])
 
 
-def _folded(what: str, outcomes: list[Outcome]) -> str:
+def folded(what: str, outcomes: list[Outcome]) -> str:
     """Return a list that unfolds on a click."""
     if not outcomes:
         return ""
@@ -173,7 +183,7 @@ def _runs_table(analysis: Analysis) -> str:
         best, last = (f"{v:.4f}" if v is not None else "-" for v in (at.best_val, at.last_val))
         lines = f"{run.part.first_line} to {run.part.last_line}"
         steps = f"{summary.first_step or 0} to {summary.last_step or 0}"
-        source = escaped(run.source)
+        source = escaped(run.part.name or run.source)
         rows.append(f"| {index + 1} | {lines} | {steps} | {best} | {last} | {source} |")
     more = len(pairs) - MOST_ROWS
     return "\n".join(rows) + (f"\n\nand {more} more runs" if more > 0 else "")

@@ -203,8 +203,15 @@ def header(run: Run) -> str:
         f"{run.label}: {title}, {plural(len(run.steps), 'step')} and "
         f"{plural(len(run.evals), 'evaluation')} logged; {plural(lines.total, 'line')}: "
         f"{count(lines.read)} read, {count(lines.ignored)} ignored, "
-        f"{plural(lines.problems, 'problem')}"
+        f"{plural(lines.problems, 'problem')}{_guessed(run)}"
     )
+
+
+def _guessed(run: Run) -> str:
+    """Return what the format had to guess, as it says itself."""
+    said = {"step_source": "step numbers are made from", "columns_read": "read as"}
+    told = [f"{words} {safe(str(run.system[n]))}" for n, words in said.items() if n in run.system]
+    return "".join(f"; {text}" for text in told)
 
 
 def change_text(remedy: Remedy) -> str:

@@ -7,6 +7,7 @@ a log passes through `safe`.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import click
 
@@ -31,7 +32,7 @@ def render(analysis: Analysis, width: int = 80, colour: bool = False, unicode: b
 
     Without `unicode` its charts are drawn in ASCII.
     """
-    page = _Page(max(NARROWEST, min(width, WIDEST)), unicode)
+    page = Page(max(NARROWEST, min(width, WIDEST)), unicode)
     page.write(click.style("Verdict: ", bold=True) + safe(parts.verdict(analysis)))
     if len(analysis.runs) > FULL_RUNS:
         _overview(page, analysis)
@@ -48,7 +49,7 @@ def render(analysis: Analysis, width: int = 80, colour: bool = False, unicode: b
     return text if colour else click.unstyle(text)
 
 
-class _Page:
+class Page:
     """Lines of text wrapped to a width; styled pieces count without their codes."""
 
     def __init__(self, width: int, unicode: bool = True) -> None:
@@ -57,6 +58,7 @@ class _Page:
         self.lines: list[str] = []
 
     def gap(self) -> None:
+        """Leave a line empty, unless one is."""
         if self.lines and self.lines[-1]:
             self.lines.append("")
 
@@ -78,6 +80,7 @@ class _Page:
         self.lines += [(first if k == 0 else indent) + line for k, line in enumerate(wrapped)]
 
     def heading(self, text: str) -> None:
+        """Write a heading after an empty line."""
         self.gap()
         self.lines.append(click.style(text, bold=True))
 
@@ -88,7 +91,7 @@ def _styled_length(text: str) -> int:
     return len(click.unstyle(text[:end])) if end >= 0 else 0
 
 
-def _run(page: _Page, analysis: Analysis, index: int) -> None:
+def _run(page: Page, analysis: Analysis, index: int) -> None:
     run, summary = analysis.runs[index], analysis.summaries[index]
     page.gap()
     page.write(safe(parts.header(run)))
@@ -100,26 +103,30 @@ def _run(page: _Page, analysis: Analysis, index: int) -> None:
         page.lines += [f"  {line}" for line in loss_chart(run, page.width - 2, page.unicode)]
     _findings(page, analysis, [f for f in analysis.findings if f.run == index])
     outcomes = analysis.of_run(index)
-    _listed(page, "Checked, and clear", parts.by_status(outcomes, "clear"))
-    _listed(page, "Could not be checked", parts.by_status(outcomes, "skipped"))
-    _listed(page, "Detectors that failed (please report this)", parts.by_status(outcomes, "failed"))
+    listed(page, "Checked, and clear", parts.by_status(outcomes, "clear"))
+    listed(page, "Could not be checked", parts.by_status(outcomes, "skipped"))
+    listed(page, "Detectors that failed (please report this)", parts.by_status(outcomes, "failed"))
 
 
-def _findings(page: _Page, analysis: Analysis, findings: list[Finding]) -> None:
+def _findings(page: Page, analysis: Analysis, findings: list[Finding]) -> None:
     for finding in findings:
         page.gap()
-        _finding(page, analysis, finding)
+        run = analysis.runs[finding.run]
+        where = f" in {run.label}" if len(analysis.runs) > 1 else ""
+        finding_block(page, finding, where, [(run, finding.lines)])
 
 
-def _finding(page: _Page, analysis: Analysis, finding: Finding) -> None:
-    run = analysis.runs[finding.run]
+def finding_block(
+    page: Page, finding: Finding, where: str, quoted: Sequence[tuple[Run, tuple[int, ...]]]
+) -> None:
+    """Write a finding with the lines it quotes, each with the run it is from."""
     colour = COLOURS[finding.severity]
     sure = "" if finding.confidence == "high" else f" (confidence: {finding.confidence})"
-    where = f" in {run.label}" if len(analysis.runs) > 1 else ""
     title = click.style(f"{finding.severity}[{finding.code}] {finding.name}", fg=colour, bold=True)
     page.write(title + safe(sure + where))
     page.write(safe(finding.message), first="  ")
-    _quote(page, run, finding.lines)
+    for run, lines in quoted:
+        quote(page, run, lines)
     for number, cause in enumerate(finding.causes, 1):
         text = f"{cause.what} ({cause.likelihood}): {cause.evidence}"
         page.write(safe(text), first=f"  {'cause' if number == 1 else '':<7}{number}. ")
@@ -134,7 +141,7 @@ def _finding(page: _Page, analysis: Analysis, finding: Finding) -> None:
             page.write(safe(f"but {remedy.risk}"), first=" " * 12)
 
 
-def _quote(page: _Page, run: Run, lines: tuple[int, ...]) -> None:
+def quote(page: Page, run: Run, lines: tuple[int, ...]) -> None:
     """Quote log lines with their numbers, like a compiler; a gap in the numbers shows as dots."""
     if not lines:
         return
@@ -146,7 +153,8 @@ def _quote(page: _Page, run: Run, lines: tuple[int, ...]) -> None:
         page.lines.append(click.style(f"  {no:>{digits}} | ", dim=True) + text)
 
 
-def _listed(page: _Page, heading: str, outcomes: list[Outcome]) -> None:
+def listed(page: Page, heading: str, outcomes: list[Outcome]) -> None:
+    """Write outcomes under a heading, nothing if there are none."""
     if not outcomes:
         return
     page.heading(heading)
@@ -154,7 +162,7 @@ def _listed(page: _Page, heading: str, outcomes: list[Outcome]) -> None:
         page.write(safe(outcome.why), first=f"  {outcome.code} {outcome.detector:<24} ")
 
 
-def _overview(page: _Page, analysis: Analysis) -> None:
+def _overview(page: Page, analysis: Analysis) -> None:
     """Write one row per run, for sources that hold many."""
     page.heading(f"{len(analysis.runs)} runs")
     page.lines.append(
@@ -166,14 +174,15 @@ def _overview(page: _Page, analysis: Analysis) -> None:
         vals = [f"{v:.4f}" if v is not None else "-" for v in (at.best_val, at.last_val)]
         steps = f"{summary.first_step or 0}-{summary.last_step or 0}"
         span = f"{run.part.first_line}-{run.part.last_line}"
+        name = run.part.name or run.source
         page.lines.append(
-            safe(f"  {index + 1:>4} {span:>15} {steps:>15} {vals[0]:>9} {vals[1]:>9}  {run.source}")
+            safe(f"  {index + 1:>4} {span:>15} {steps:>15} {vals[0]:>9} {vals[1]:>9}  {name}")
         )
     if len(pairs) > MOST_ROWS:
         page.lines.append(f"  ... and {len(pairs) - MOST_ROWS} more")
 
 
-def _counts(page: _Page, analysis: Analysis) -> None:
+def _counts(page: Page, analysis: Analysis) -> None:
     page.heading("Checks")
     for status in ("clear", "skipped", "failed"):
         n = sum(o.status == status for o in analysis.outcomes)

@@ -20,7 +20,7 @@ def blocks(n: int, largest: int = 64, first: int = FIRST_BLOCK) -> Ints:
     """
     edges = [0]
     while edges[-1] < n:
-        edges.append(edges[-1] + int(np.clip(GROWTH * edges[-1], first, largest)))
+        edges.append(edges[-1] + int(min(max(GROWTH * edges[-1], first), largest)))
     if len(edges) > 2 and n - edges[-2] < first:
         del edges[-2]
     edges[-1] = n

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.conftest import Pages, Tab
 from tests.browser.logs import long_analysis
-from tests.browser.scripts import RANGE, TOOLTIP
+from tests.browser.scripts import RANGE
 from tests.browser.test_page import chart_box, hover
 
 INTERACTIVE_MS = 1200  # from opening the file; allowed here three times that, for slow machines
@@ -20,8 +20,7 @@ def tab(pages: Pages, driver: object) -> Tab:
 
 
 def test_hover_tells_all_values_of_a_step(tab: Tab) -> None:
-    hover(tab, 0.6)
-    text = tab.wait(f"const t = (() => {{{TOOLTIP}}})(); return t.includes('batches') && t")
+    text = hover(tab, 0.6, "batches")
     for name in ("step", "tokens", "time", "val loss", "learning rate"):
         assert name in text, text
 

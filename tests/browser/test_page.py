@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -31,12 +32,19 @@ def live(shown: Tab) -> Tab:
     return shown
 
 
-def hover(tab: Tab, across: float) -> None:
-    """Move the mouse over the first chart, so many parts of its width from the left."""
-    left, top, width, height = chart_box(tab)
-    for nudge in (0, 3):
-        at = {"x": left + across * width + nudge, "y": top + 0.5 * height}
+def hover(tab: Tab, across: float, word: str) -> str:
+    """Move the mouse over the first chart, so many parts of its width from the left, until its
+    tooltip has the word; return what it says. A page may still be scrolling from the last click.
+    """
+    for nudge in range(40):
+        left, top, width, height = chart_box(tab)
+        at = {"x": left + across * width + nudge % 3, "y": top + 0.5 * height}
         tab.cdp("Input.dispatchMouseEvent", type="mouseMoved", **at)
+        time.sleep(0.05)
+        text = tab.js(TOOLTIP)
+        if word in text:
+            return str(text)
+    raise AssertionError(f"no tooltip with {word!r} but {text!r}")
 
 
 def chart_box(tab: Tab) -> list[float]:
@@ -87,8 +95,7 @@ def test_every_link_leads_somewhere(shown: Tab) -> None:
 
 
 def test_hover_tells_the_values_of_a_step(live: Tab) -> None:
-    hover(live, 0.3)
-    text = live.wait(f"const t = (() => {{{TOOLTIP}}})(); return t.includes('step') && t")
+    text = hover(live, 0.3, "step")
     assert "loss" in text or "batches" in text
 
 

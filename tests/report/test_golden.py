@@ -12,9 +12,10 @@ import pytest
 
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
+from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.reader import parse_text
 from gptdiag.report.text_chart import loss_chart
-from gptdiag.simulate import FAULTS, log_of
+from gptdiag.simulate import FAULTS, Recipe, log_of
 from gptdiag.source import read_text
 from tests.corpus_files import ROOT
 from tests.helpers import source_text
@@ -105,3 +106,28 @@ def test_no_line_is_wider_than_the_terminal(code: str, width: int) -> None:
     for line in lines:
         if line not in table:
             assert len(line) <= max(width, NARROWEST, 110 if width > 110 else 0), line
+
+
+def compared() -> Comparison:
+    """Return a comparison that has all there is: settings, overfitting, a regression, notes."""
+    base = Recipe(steps=3000, planned_steps=3000)
+    new = Recipe(seed=1, overfit_from=1750, gap=0.2, config={"dropout": 0.0, "n_layer": 8})
+    slow = Recipe(steps=3000, seed=2, step_ms=36.0)
+    runs = [run for recipe in (base, new, slow) for run in parse_text(source_text(log_of(recipe)))]
+    return compare_runs(runs)
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_terminal_comparison(width: int, update_golden: bool) -> None:
+    compare(render(compared(), width=width) + "\n", GOLDEN / f"compare_{width}.txt", update_golden)
+
+
+def test_markdown_comparison(update_golden: bool) -> None:
+    compare(render(compared(), "markdown") + "\n", GOLDEN / "compare.md", update_golden)
+
+
+def test_json_comparison(update_golden: bool) -> None:
+    report = rounded(json.loads(render(compared(), "json")))
+    del report["runs"], report["outcomes_alone"]  # as in the report on single runs
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    compare(text, GOLDEN / "compare.json", update_golden)

@@ -23,7 +23,7 @@
       major_label_text_font: css("--font"), axis_label_text_font_style: "normal",
       axis_label_text_font_size: "12px", major_label_text_font_size: "11px",
     };
-    const format = run.unit === "steps" ? "0,0" : "0,0.[00]";
+    const format = run.unit === "steps" && !run.data.axis.name ? "0,0" : "0,0.[00]";
     const x = new M.LinearAxis({
       ...common, axis_label: run.data.axis.labels[run.unit],
       formatter: new M.NumeralTickFormatter({ format }),

@@ -51,6 +51,7 @@ class Drawing:
     label: str
     text: str  # what it shows, in words
     main: bool = False
+    by: str = "step"  # what lies across
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -44,17 +44,39 @@ def render(analysis: Analysis, static: bool = False) -> str:
     stills = [
         _pictures(analysis, index, data) if static else {} for index, data in enumerate(drawn)
     ]
-    style = _read("style.css")
-    scripts = [] if static else [_script(name) for name in SCRIPTS]
     view = page_view(analysis, known)
-    nonce = _nonce(json.dumps(view["verdict"]) + json.dumps(drawn), *scripts)
-    return _environment().get_template("page.html.j2").render(
-        **view,
-        static=static,
+    return assemble(
+        "page.html.j2",
+        view,
+        drawn,
+        static,
         overlay=together(known, [run["name"] for run in view["runs"]]),
         stills=stills,
         drawings=[_drawings(data, stills[index].keys()) for index, data in enumerate(drawn)],
         charts=drawn,
+    )
+
+
+def assemble(
+    template: str,
+    view: Mapping[str, Any],
+    drawn: Sequence[Mapping[str, Any] | None],
+    static: bool,
+    **more: Any,
+) -> str:
+    """Return a page: a template with style, scripts and the policy that lets in nothing else.
+
+    Args:
+        view: what the template shows; its verdict and `drawn` make the nonce.
+        drawn: the data of charts.js, one block for each group of linked charts.
+    """
+    style = _read("style.css")
+    scripts = [] if static else [_script(name) for name in SCRIPTS]
+    nonce = _nonce(json.dumps(view["verdict"]) + json.dumps(drawn), *scripts)
+    return _environment().get_template(template).render(
+        **view,
+        **more,
+        static=static,
         blocks=[] if static else [_data_block(d) for d in drawn if d],
         style=Markup(style),
         scripts=[Markup(s) for s in scripts],
@@ -63,9 +85,9 @@ def render(analysis: Analysis, static: bool = False) -> str:
     )  # fmt: skip
 
 
-def framed(analysis: Analysis) -> str:
-    """Return the report without scripts in a frame, to stand inside another page."""
-    page = escape(render(analysis, static=True), quote=True)
+def framed(page: str) -> str:
+    """Return a page without scripts in a frame, to stand inside another page."""
+    page = escape(page, quote=True)
     return (
         f'<iframe title="gptdiag report" sandbox="" srcdoc="{page}" '
         'style="width:100%;height:640px;border:0"></iframe>'
@@ -80,7 +102,7 @@ def _charts(analysis: Analysis, index: int) -> Charts:
 def _pictures(analysis: Analysis, index: int, data: dict[str, Any] | None) -> dict[str, str]:
     """Return the pictures of a run that are small enough; drawings stand for the others."""
     kinds = {chart["kind"] for chart in data["charts"]} if data else set()
-    made = stills_of(analysis, index, kinds, static=True)
+    made = stills_of(analysis, index, kinds)
     return {kind: picture for kind, picture in made.items() if len(picture) <= PICTURE_ROOM}
 
 
@@ -147,7 +169,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _data_block(data: dict[str, Any]) -> Markup:
+def _data_block(data: Mapping[str, Any]) -> Markup:
     """Return JSON that cannot end its script element, whatever texts it holds."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":

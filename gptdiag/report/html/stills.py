@@ -1,4 +1,4 @@
-"""Charts as pictures: for print, for readers without JavaScript, and for --static."""
+"""Charts as pictures, for --static."""
 
 from __future__ import annotations
 
@@ -18,31 +18,30 @@ FIGURES = {"loss": "loss", "rate": "rate", "time": "timing", "use": "mfu"}
 FULL_RUNS = 3  # with more runs than this, only the losses are drawn
 FEW_MARKERS = 20
 LOSS_ONLY = {"loss": "loss"}
-MOST_RUNS = 30  # of a static page; of an interactive one, as many as FULL_RUNS
+MOST_RUNS = 30
 
 
-def stills_of(analysis: Analysis, index: int, kinds: set[str], static: bool) -> dict[str, str]:
+def stills_of(analysis: Analysis, index: int, kinds: set[str]) -> dict[str, str]:
     """Return pictures of a run as data addresses, by kind of chart; drawn by matplotlib.
 
-    A picture can neither run scripts nor load anything, whatever it says. An interactive page gets
-    that of the loss only: each takes a third of a second, and the other charts print as they are.
+    A picture can neither run scripts nor load anything, whatever it says.
     """
     from gptdiag.plots.draw import draw
 
     count = len(analysis.runs)
-    if index >= (MOST_RUNS if static else FULL_RUNS):
+    if index >= MOST_RUNS:
         return {}
-    wanted = FIGURES if static and count <= FULL_RUNS else LOSS_ONLY
+    wanted = FIGURES if count <= FULL_RUNS else LOSS_ONLY
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # on the layout, which the picture shows
         return {
-            kind: _picture(draw(analysis, figure, run=index))
+            kind: picture_of(draw(analysis, figure, run=index))
             for kind, figure in wanted.items()
             if kind in kinds
         }
 
 
-def _picture(figure: Figure) -> str:
+def picture_of(figure: Figure) -> str:
     """Return a figure as a data address, without the titles, which the page gives."""
     from gptdiag.plots.draw import encode
 

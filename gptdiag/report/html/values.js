@@ -39,8 +39,9 @@
 
   // Every chart's tooltip tells all values of that step; one logged at another step says which.
   function tooltip(run, step) {
-    const rows = [["step", grouped.format(Math.round(step))]];
-    const { axis } = run.data;
+    const { axis } = run.data; // of several runs over tokens or time, `name` says which
+    const place = (x) => (axis.name ? String(+x.toPrecision(4)) : grouped.format(Math.round(x)));
+    const rows = [[axis.name ?? "step", place(step)]];
     for (const kind of ["tokens", "time"]) {
       if (!axis[kind]) continue;
       const unit = axis.labels[kind].match(/\((.*)\)/)?.[1] ?? "";
@@ -49,7 +50,7 @@
     for (const s of run.told) {
       const at = nearest(s.steps, step);
       if (Math.abs(s.steps[at] - step) > s.reach) continue;
-      const there = s.steps[at] === step ? "" : ` (at step ${grouped.format(s.steps[at])})`;
+      const there = s.steps[at] === step ? "" : ` (at ${axis.name ?? "step"} ${place(s.steps[at])})`;
       rows.push([s.name, value(s.y[at], s.unit) + there]);
     }
     return rows;

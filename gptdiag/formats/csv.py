@@ -1,0 +1,209 @@
+"""Any table with a header: comma, semicolon or tab separated values.
+
+Written by:
+    One's own logging, spreadsheets, pandas, the tables that notebooks show. W&B's, Lightning's and
+    TensorBoard's own tables have formats of their own.
+
+Recognised lines:
+    A header with a column for the step (step, iter, iteration, global_step, num_updates) or the
+    epoch and one for a loss (loss, train_loss, train/loss, val_loss, eval_loss), in any case and
+    order; rows of as many cells below it, empty where there is no value. lr, grad_norm, tokens,
+    tokens per second and times whose names tell the unit (step_time_ms) are taken too.
+
+Not in this log:
+    What a column means beyond its name: losses are taken as nats per token. The report says which
+    column is taken for what; `--map loss=my_loss` says it instead.
+
+Traps:
+    A train_loss that stands beside most validation losses is taken as evaluated, any other as the
+    loss of the batches. A validation loss repeated on each row is one evaluation. A table with one
+    row per run is no curve. A header that comes again begins another run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from gptdiag.formats._columns import (
+    LOSSES,
+    facts_of,
+    floats,
+    no_column,
+    records_of,
+    roles_of,
+)
+from gptdiag.formats._console import event, happenings
+from gptdiag.record import Line, Problem, Record, Rows, problem
+from gptdiag.run import Floats, Ints
+
+NAME = "csv"
+TITLE = "a table of comma-separated values"
+TAKES_COLUMNS = True
+
+SAMPLES: dict[str, Record | str | None] = {
+    "step,loss,lr": Record("system", 1, None, {"columns_found": "loss, lr, step"}),
+    "Step\tTraining Loss\tValidation Loss": Record(
+        "system",
+        1,
+        None,
+        {
+            "columns_found": "step, train_loss, val_loss",
+            "columns_read": "step = 'Step', train_loss = 'Training Loss', "
+            "val_loss = 'Validation Loss'",
+        },
+    ),
+    '"iter";"eval/loss"': Record(
+        "system",
+        1,
+        None,
+        {
+            "columns_found": "step, val_loss",
+            "columns_read": "step = 'iter', val_loss = 'eval/loss'",
+        },
+    ),
+    "run,n_params,final_loss": None,
+    "100,2.25,0.001": None,
+}
+
+_SEPARATORS = ",;\t"
+_NO_MAP: Mapping[str, str] = {}
+_HEADER_WITHIN = 50  # lines from the top that may hold the header, for recognition
+BATCH = 2048  # rows converted together
+
+
+def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_MAP) -> float:
+    """Return how sure we are, 0 to 1; below any table whose header tells its writer."""
+    for k, line in enumerate(head[:_HEADER_WITHIN]):
+        header = _header(line.text, columns)
+        if header:
+            below = [
+                row for row in head[k + 1 :][:_HEADER_WITHIN] if not _header(row.text, columns)
+            ]
+            good = sum(len(_cells(row.text, header.separator)) == header.width for row in below)
+            return 0.5 if good > len(below) / 2 else 0.35 if not below else 0.0
+    return 0.0
+
+
+def parse(
+    lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
+) -> Iterator[Record | Rows | Problem]:
+    """Yield the rows below each header.
+
+    Raises:
+        UsageError: a column that the user named is in no header.
+    """
+    table: _Table | None = None
+    names: list[str] = []
+    for line in lines:
+        text = line.text
+        if not text or text.isspace():
+            continue
+        header = _header(text, columns) if table is None or not _is_row(text) else None
+        if header:
+            if table is not None:
+                yield from table.done()
+                yield event(line, "process_start", "the header comes again")
+            table = _Table(header)
+            yield facts_of(header.roles, line.no)
+        elif table is None:
+            names += [cell for cell in _cells(text, ",") if len(names) < 100]
+            yield from happenings(Line(line.no, text[:2000]))
+        else:
+            yield from table.add(line)
+    if table is not None:
+        yield from table.done()
+    missing = {r: own for r, own in columns.items() if table is None or r not in table.header.roles}
+    if missing:
+        raise no_column(missing, table.header.names if table is not None else names)
+
+
+class _Header:
+    """The columns of a table: how many, which is which."""
+
+    def __init__(self, names: list[str], separator: str, columns: Mapping[str, str]) -> None:
+        self.names, self.separator, self.width = names, separator, len(names)
+        self.roles = roles_of(names, columns)
+        self.places = {role: names.index(own) for role, own in self.roles.items()}
+
+    def tells(self, columns: Mapping[str, str]) -> bool:
+        """Return whether these are the columns of a curve."""
+        asked = any(role in self.roles for role in columns)
+        return bool((asked or self.roles.keys() & {"step", "epoch"}) and self.roles.keys() & LOSSES)
+
+
+def _header(text: str, columns: Mapping[str, str]) -> _Header | None:
+    """Return the columns if a line is the header of a curve, else None."""
+    if len(text) > 20_000:
+        return None
+    separator = max(_SEPARATORS, key=text.count)
+    names = [cell.strip() for cell in _cells(text, separator)]
+    if len(names) < 2 - bool(columns) or any(map(_is_number, names)):
+        return None
+    header = _Header(names, separator, columns)
+    return header if header.tells(columns) else None
+
+
+def _cells(text: str, separator: str) -> list[str]:
+    """Return the cells of a row."""
+    if '"' not in text:
+        return text.split(separator)
+    import csv
+
+    try:
+        return next(csv.reader([text], delimiter=separator), [])
+    except csv.Error:  # a cell of more than 131,072 characters
+        return text.split(separator)
+
+
+def _is_row(text: str) -> bool:
+    """Return whether a line begins as rows do: with a number or an empty cell."""
+    return text[0] in "0123456789-+.,;\t\"'" and not text[:2].strip("\"'").isalpha()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Table:
+    """Collects the rows below one header."""
+
+    def __init__(self, header: _Header) -> None:
+        self.header = header
+        self.rows: list[list[str]] = []
+        self.numbers: list[int] = []
+        self.lines: list[Ints] = []
+        self.columns: dict[str, list[Floats]] = {role: [] for role in header.places}
+
+    def add(self, line: Line) -> Iterator[Record | Problem]:
+        """Take a row, or yield what else the line is."""
+        cells = _cells(line.text, self.header.separator)
+        if len(cells) == self.header.width:
+            self.rows.append(cells)
+            self.numbers.append(line.no)
+            if len(self.rows) == BATCH:
+                self._convert()
+        elif len(cells) > 1 and _is_number(cells[0]):
+            yield problem(line, f"has {len(cells)} cells, the header {self.header.width}")
+        else:
+            yield from happenings(Line(line.no, line.text[:2000]))
+
+    def _convert(self) -> None:
+        cells = list(zip(*self.rows, strict=True))
+        for role, place in self.header.places.items():
+            self.columns[role].append(floats(cells[place]))
+        self.lines.append(np.array(self.numbers, dtype=np.int64))
+        self.rows, self.numbers = [], []
+
+    def done(self) -> Iterator[Record | Rows]:
+        """Yield all rows."""
+        if self.rows:
+            self._convert()
+        if self.lines:
+            columns = {role: np.concatenate(parts) for role, parts in self.columns.items()}
+            yield from records_of(np.concatenate(self.lines), columns)

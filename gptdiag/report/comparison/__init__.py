@@ -1,0 +1,1 @@
+"""Comparison to text, one file per renderer. A renderer reads only `Comparison`."""

@@ -1,0 +1,133 @@
+"""Which run is which, and their figures side by side. Reads only `Comparison`."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import NamedTuple
+
+from gptdiag.comparison import Comparison
+from gptdiag.run import Run
+from gptdiag.summary import Summary
+from gptdiag.wording import (
+    count,
+    duration,
+    large,
+    milliseconds,
+    percent,
+    perplexity,
+    plural,
+    significant,
+)
+
+UNKNOWN = "-"
+
+
+class Row(NamedTuple):
+    """A named row of a table."""
+
+    name: str
+    cells: tuple[str, ...]
+
+
+def names(comparison: Comparison) -> list[str]:
+    """Return what each run is called in the tables: base, then new or run 2, run 3, ..."""
+    runs = len(comparison.analysis.runs)
+    return ["base", "new"] if runs == 2 else ["base", *(f"run {k}" for k in range(2, runs + 1))]
+
+
+def label_rows(comparison: Comparison) -> list[Row]:
+    """Return which run is which."""
+    rows = []
+    for name, run in zip(names(comparison), comparison.analysis.runs, strict=True):
+        steps = f"{plural(len(run.steps), 'step')}, {plural(len(run.evals), 'evaluation')}"
+        rows.append(Row(name, (run.label, f"{count(run.lines.total)} lines: {steps}")))
+    return rows
+
+
+def nats(value: float) -> str:
+    """Return a loss with four decimals."""
+    return f"{value:.4f}"
+
+
+def side_by_side(comparison: Comparison) -> list[Row]:
+    """Return the figures of all runs, one row per figure; what no run shows is left out."""
+    runs = list(zip(comparison.analysis.runs, comparison.analysis.summaries, strict=True))
+    columns = [dict(_figures(run, summary)) for run, summary in runs]
+    order = list(dict.fromkeys(name for column in columns for name in column))
+    first = [name for name, _ in _figures(*runs[0])]
+    order.sort(key=lambda n: first.index(n) if n in first else len(first))
+    rows = [Row(name, tuple(column.get(name) or UNKNOWN for column in columns)) for name in order]
+    return [row for row in rows if set(row.cells) != {UNKNOWN}]
+
+
+def _figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
+    at, speed = summary.losses, summary.speed
+    model = summary.model
+    return [
+        ("best val loss", _with_perplexity(at.best_val)),
+        ("  at step", _whole(at.best_step)),
+        ("last val loss", _with_perplexity(at.last_val)),
+        ("last train loss", _with_perplexity(at.last_train)),
+        ("last step", _whole(summary.last_step)),
+        ("tokens", large(summary.tokens) if summary.tokens else ""),
+        ("epochs", significant(summary.epochs) if summary.epochs else ""),
+        ("parameters", large(model.parameters) if model.parameters else ""),
+        ("plain step", milliseconds(speed.step_ms) if speed.step_ms else ""),
+        ("tokens/s", large(speed.tokens_per_s) if speed.tokens_per_s else ""),
+        ("MFU", _mfu(summary)),
+        ("wall time", duration(speed.total_ms) if speed.total_ms else ""),
+        ("in evaluations", percent(speed.eval_share) if speed.eval_share is not None else ""),
+        ("device", _device(run, summary)),
+        ("dtype", str(run.setting("dtype") or "")),
+        ("format", run.format),
+    ]
+
+
+def _with_perplexity(value: float | None) -> str:
+    if value is None or not isfinite(value):
+        return ""
+    return f"{nats(value)} (ppl {perplexity(value)})"
+
+
+def _whole(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _mfu(summary: Summary) -> str:
+    """Return the utilisation of the run's own device; only that compares across devices."""
+    use = summary.use
+    if use.true_pct is not None:
+        return f"{significant(use.true_pct)} % of its own"
+    if use.printed_pct is not None:
+        return f"{significant(use.printed_pct, 2)} % of an A100"
+    return ""
+
+
+def _device(run: Run, summary: Summary) -> str:
+    return summary.use.device or str(run.setting("gpu_printed") or run.setting("device") or "")
+
+
+def mfu_note(comparison: Comparison) -> str:
+    """Return how to get utilisations that compare, empty where they do."""
+    called = names(comparison)
+    printed = [
+        called[k]
+        for k, summary in enumerate(comparison.analysis.summaries)
+        if summary.use.true_pct is None and summary.use.printed_pct is not None
+    ]
+    if not printed:
+        return ""
+    return (
+        f"MFU of {_and(printed)}: as printed, against an A100's 312 TFLOP/s. Each run's "
+        f"own peak makes it comparable: --gpu NAME or --peak-tflops X, once for each run; `gptdiag "
+        f"env` lists peaks, gptdiag's trainer measures a CPU's"
+    )
+
+
+def _and(words: list[str]) -> str:
+    """Return words as a list in a sentence.
+
+    >>> _and(["base"]), _and(["base", "run 2", "run 3"])
+    ('base', 'base, run 2 and run 3')
+    """
+    return " and ".join([*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]])
