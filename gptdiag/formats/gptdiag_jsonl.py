@@ -26,6 +26,7 @@ import numpy as np
 from gptdiag import schema
 from gptdiag.formats._console import event
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
+from gptdiag.run import Floats
 
 NAME = "gptdiag_jsonl"
 TITLE = "gptdiag's own JSONL"
@@ -55,6 +56,8 @@ _NUMBERS = {  # kind -> fields that hold numbers
     kind: {f.name for f in schema.fields(kind).values() if f.type in ("number", "integer")}
     for kind in schema.KINDS
 }
+_NOT_WHOLE = "not a whole JSON object"
+_PLAIN = {float, int}  # types of JSON numbers
 FEWEST_TOGETHER = 32  # step records in a row; fewer are passed on one by one
 _STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
 
@@ -79,48 +82,62 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
 
     Step records that follow each other with the same fields are yielded together.
     """
-    together: list[Record] = []
-    for item in _each(lines):
-        step = item if isinstance(item, Record) and item.kind == "step" else None
-        if together and (step is None or together[0].values.keys() != step.values.keys()):
-            yield from _joined(together)
-            together = []
-        if step is None:
-            yield item
-        else:
-            together.append(step)
-    yield from _joined(together)
-
-
-def _joined(records: list[Record]) -> Iterator[Record | Rows]:
-    """Yield step records with the same fields as rows of one table, few of them as they are."""
-    if len(records) < FEWEST_TOGETHER or any(r.time_s is None for r in records):
-        yield from records
-        return
-    names = list(records[0].values)
-    table = np.array(
-        [[*map(r.values.__getitem__, names), r.time_s] for r in records], dtype=np.float64
-    )
-    line = np.array([r.line for r in records], dtype=np.int64)
-    step = np.array([r.step for r in records], dtype=np.int64)
-    yield Rows(line, step, dict(zip((*names, "time_s"), table.T.copy(), strict=True)))
-
-
-def _each(lines: Iterable[Line]) -> Iterator[Record | Problem]:
+    decode = json.JSONDecoder().raw_decode  # json.loads without what a whole file needs
+    together: list[tuple[int, dict[str, Any]]] = []
     for line in lines:
-        text = line.text.strip()
+        text = line[1].strip()
         if not text:
             continue
         try:
-            record = json.loads(text)
+            record, end = decode(text)
+            wrong = _wrong(record) if end == len(text) else _NOT_WHOLE
         except (ValueError, RecursionError):
-            yield problem(line, "not a whole JSON object")
+            record, wrong = None, _NOT_WHOLE
+        if not wrong and record["kind"] == "step":
+            if together and together[0][1].keys() != record.keys():
+                yield from _joined(together)
+                together = []
+            together.append((line[0], record))
             continue
-        wrong = _wrong(record)
+        yield from _joined(together)
+        together = []
         if wrong:
             yield problem(line, wrong)
         else:
             yield from _records(line, record)
+    yield from _joined(together)
+
+
+def _joined(steps: list[tuple[int, dict[str, Any]]]) -> Iterator[Record | Rows]:
+    """Yield step records with the same fields as rows of one table, few of them as they are."""
+    table = _table([record for _, record in steps]) if len(steps) >= FEWEST_TOGETHER else None
+    if table is None:
+        for no, record in steps:
+            yield from _records(Line(no, ""), record)
+        return
+    line = np.array([no for no, _ in steps], dtype=np.int64)
+    step = np.array([record["step"] for _, record in steps], dtype=np.int64)
+    yield Rows(line, step, table)
+
+
+def _table(records: list[dict[str, Any]]) -> dict[str, Floats] | None:
+    """Return the columns of step records, None where a value is missing or further ones nest."""
+    names = [name for name in records[0] if name in _NUMBERS["step"]]
+    if "extra" in records[0] or "t_s" not in records[0]:
+        return None
+    columns: dict[str, Floats] = {}
+    for name in (*names, "t_s"):
+        values = [record[name] for record in records]
+        if not set(map(type, values)) <= _PLAIN:
+            values = list(map(schema.decode_number, values))
+            if None in values:
+                return None
+        try:
+            column = np.array(values, dtype=np.float64)
+        except OverflowError:  # an integer beyond float64
+            return None
+        columns["time_s" if name == "t_s" else name] = column
+    return columns
 
 
 def _wrong(record: object) -> str:

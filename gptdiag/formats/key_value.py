@@ -23,10 +23,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+import numpy as np
 
 from gptdiag.formats._columns import LOSSES, no_column
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
-from gptdiag.record import Line, Problem, Record
+from gptdiag.formats._learned import Learned, learn
+from gptdiag.formats._regular import RegularLines
+from gptdiag.record import Line, Problem, Record, Rows
 
 NAME = "key_value"
 TITLE = "text with a step and a loss on each line"
@@ -87,14 +92,14 @@ def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_M
 
 def parse(
     lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
-) -> Iterator[Record | Problem]:
+) -> Iterator[Record | Rows | Problem]:
     """Yield a step for each line with a step and a loss, an evaluation where its losses change.
 
     Raises:
         UsageError: a word that the user gave stands before no number.
     """
     words = _Words(columns)
-    yield from _records(lines, words)
+    yield from _Parser(words).parse(lines)
     missing = {role: own for role, own in columns.items() if role not in words.seen}
     if missing:
         raise no_column(missing, words.others)
@@ -122,17 +127,59 @@ class _Words:
         return {role: number(m[1]) for role, m in found.items()}
 
 
-def _records(lines: Iterable[Line], words: _Words) -> Iterator[Record | Problem]:
-    shown: dict[str, float] = {}
-    epochs = _Epochs()
-    for line in lines:
-        found = _understood(line.text, words)
+class _Parser:
+    """Carries the evaluation that was last shown, and the epochs, from line to line."""
+
+    def __init__(self, words: _Words) -> None:
+        self.words = words
+        self.shown: dict[str, float] = {}
+        self.epochs = _Epochs()
+
+    def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
+        form, lines = self._form_of(lines)
+        for item in RegularLines(lines, form.pattern, form.units) if form else lines:
+            if isinstance(item, Rows):
+                yield from self._rows(item)
+            else:
+                yield from self._line(item)
+
+    def _form_of(self, lines: Iterable[Line]) -> tuple[Learned | None, Iterable[Line]]:
+        """Return the form of the first line with a step and a loss, and all lines again."""
+        source, seen = iter(lines), []
+        for line in source:
+            seen.append(line)
+            if _understood(line.text, self.words) is not None:
+                return learn(line.text[:2000], self._without_prefix), chain(seen, source)
+        return None, seen
+
+    def _without_prefix(self, text: str) -> dict[str, float] | None:
+        """Return the values of a line that says nothing before its step: no rank, no epoch."""
+        found = _understood(text, self.words)
+        return {"step": float(found[0]), **found[1]} if found and not found[2] else None
+
+    def _rows(self, rows: Rows) -> Iterator[Rows]:
+        evals = {n: v for n, v in rows.columns.items() if n in ("train_loss", "val_loss")}
+        steps = {n: v for n, v in rows.columns.items() if n not in evals}
+        if "loss" not in steps and "val_loss" not in evals:
+            steps["loss"] = evals.pop("train_loss")  # the only loss there is
+        if "loss" in steps:
+            yield Rows(rows.line, rows.step, steps)
+        if evals:
+            changed = np.zeros(len(rows.step), dtype=bool)
+            for name, values in evals.items():
+                changed |= np.diff(values, prepend=self.shown.get(name, np.nan)) != 0
+            self.shown = {name: float(values[-1]) for name, values in evals.items()}
+            kept = {name: values[changed] for name, values in evals.items()}
+            yield Rows(rows.line[changed], rows.step[changed], kept, "eval")
+
+    def _line(self, line: Line) -> Iterator[Record]:
+        found = _understood(line.text, self.words)
         if found is None:
             if line.text and not line.text.isspace():
                 yield from happenings(Line(line.no, line.text[:2000]))
-            continue
+            return
         step, values, prefix = found
-        step = epochs.total(step, prefix)
+        step = self.epochs.total(step, prefix)
         evals: dict[str, float] = {}
         for name in ("train_loss", "val_loss"):
             if name in values:
@@ -142,8 +189,8 @@ def _records(lines: Iterable[Line], words: _Words) -> Iterator[Record | Problem]
         where = (clock_of(prefix), rank_of(prefix))
         if "loss" in values:
             yield Record("step", line.no, step, values, *where)
-        if evals and evals != shown:
-            shown = evals
+        if evals and evals != self.shown:
+            self.shown = evals
             yield Record("eval", line.no, step, evals, *where)
 
 

@@ -30,15 +30,18 @@ from __future__ import annotations
 import io
 import math
 import re
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, compress, islice
+from itertools import chain, compress, islice, pairwise
 from operator import not_
 
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
+from gptdiag.formats._learned import Learned, learn
 from gptdiag.formats._losses import Found, measured, probable
 from gptdiag.formats._preamble import Preamble
+from gptdiag.formats._regular import RegularLines
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
 NAME = "nanogpt"
@@ -200,7 +203,10 @@ class _Parser:
     def _steps(self, lines: list[Line]) -> Iterator[Record | Rows | Problem]:
         """Read step lines together where they are regular, in ever smaller groups where not."""
         rows = _together(lines) if len(lines) >= FEWEST_TOGETHER else None
-        if rows is None and len(lines) < 2 * FEWEST_TOGETHER:
+        form = self._form(lines) if rows is None else None
+        if form is not None:
+            yield from self._alike(lines, form)
+        elif rows is None and len(lines) < 2 * FEWEST_TOGETHER:
             yield from self._line_by_line(lines)
         elif rows is None:
             yield from self._steps(lines[: len(lines) // 2])
@@ -208,6 +214,40 @@ class _Parser:
         else:
             self.mfu_running |= "mfu_ema_pct" in rows.columns
             yield rows
+
+    def _form(self, lines: list[Line]) -> Learned | None:
+        """Return the form of a fork's step lines, None if they are not much alike."""
+        if len(lines) < FEWEST_TOGETHER or _STOCK.match(lines[-1].text):
+            return None
+        form = learn(lines[-1].text[:MAX_PARSED], self._of_a_step)
+        if form is None:
+            return None
+        alike = sum(form.pattern.match(line.text) is not None for line in lines[:FEWEST_TOGETHER])
+        return form if 2 * alike >= FEWEST_TOGETHER else None
+
+    def _of_a_step(self, text: str) -> dict[str, float] | None:
+        found = measured(text)
+        if found is None or found.kind != "step" or found.prefix or "val_loss" in found.values:
+            return None
+        self._to_nats(found)
+        mfu = {} if found.mfu is None else {"mfu_ema_pct": found.mfu}
+        return {"step": float(found.step), **found.values, **mfu}
+
+    def _alike(self, lines: list[Line], form: Learned) -> Iterator[Record | Rows | Problem]:
+        """Read lines of one form together, and the others with what stood before each of them."""
+        others: list[Line] = []
+        measured_at = [-1]  # lines with an mfu
+        for item in RegularLines(lines, form.pattern, form.units):
+            if isinstance(item, Rows):
+                if "mfu_ema_pct" in item.columns:
+                    measured_at += item.line.tolist()
+                yield item
+            else:
+                others.append(item)
+        for before, line in pairwise([Line(0, ""), *others]):
+            self.mfu_running |= before.no < measured_at[bisect(measured_at, line.no) - 1]
+            yield from self._line_by_line([line])
+        self.mfu_running |= measured_at[-1] > (others[-1].no if others else 0)
 
     def _line_by_line(self, lines: Iterable[Line]) -> Iterator[Record | Problem]:
         stock, stock_eval = _STOCK.match, _STOCK_EVAL.match  # looked up once: many lines follow

@@ -1,0 +1,73 @@
+"""Lines of an unknown but regular form are read together, and mean what they mean one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from gptdiag.formats._learned import learn
+from gptdiag.reader import numbered
+from gptdiag.record import Rows, expand
+from gptdiag.registry import find_format
+from tests.helpers import source_text
+
+FORKS = (
+    "iter {n}: loss {x:.4f}, time 30.50ms, mfu 11.20%, lr 0.001000, grad_norm 0.460",
+    "iter {n}: loss {x:.4f} BPC, time 1.25s, 16,384 tok/s",
+    "iter {n:5d} | loss {x:.4f} | lr {x:.2e}",
+    "iter {n}/50000: loss {x:.4f}, time 30.50ms",
+)
+PAIRS = (
+    "step={n} loss={x:.4f} dt=120.8 lr=1e-3",
+    "step  {n}  loss {x:.4f}",
+    "step={n} loss={x:.4f} train_loss={y:.3f} val_loss={y:.3f}",
+)
+
+
+def both_ways(name: str, form: str, odd: str = "") -> None:
+    lines = [form.format(n=n, x=3 - n / 1e4, y=3 - n // 100 / 1e3) for n in range(3000)]
+    if odd:
+        lines[1500] = odd
+    text, format = source_text("\n".join(lines) + "\n"), find_format(name)
+    items = list(format.parse(numbered(text)))
+    assert any(isinstance(item, Rows) for item in items)
+
+    def records(found: list) -> list:
+        seen = [r for r in expand(found) if getattr(r, "kind", "") in ("step", "eval")]
+        return sorted((r.line, r.kind, r.step, repr(sorted(r.values.items()))) for r in seen)
+
+    alone, shown = [], None
+    for line in numbered(text):
+        for record in expand(format.parse([line])):
+            if getattr(record, "kind", "") == "eval":
+                if record.values == shown:
+                    continue
+                shown = record.values
+            alone.append(record)
+    assert records(items) == records(alone)
+
+
+@pytest.mark.parametrize("form", FORKS)
+@pytest.mark.parametrize("odd", ["", "iter 1500: loss nan, time 3.00ms, mfu -100.00%", "hello"])
+def test_lines_of_a_fork_read_together_and_alone(form: str, odd: str) -> None:
+    both_ways("nanogpt", form, odd)
+
+
+def test_an_mfu_that_is_not_measured_yet_still_tells_of_each_process() -> None:
+    form = "iter {0}: loss 3.1, time 30.50ms, mfu {1}%, lr 0.001"
+    steps = [*range(500), *range(400, 900)]
+    lines = [form.format(n, -100.0 if k in (0, 1, 500, 501) else 11.2) for k, n in enumerate(steps)]
+    items = list(find_format("nanogpt").parse(numbered(source_text("\n".join(lines) + "\n"))))
+    found = [i for i in items if getattr(i, "kind", "") == "event"]
+    assert [event.line for event in found] == [1, 501]
+
+
+@pytest.mark.parametrize("form", PAIRS)
+@pytest.mark.parametrize("odd", ["", "step=1500 loss=nan", "hello"])
+def test_pairs_read_together_and_alone(form: str, odd: str) -> None:
+    both_ways("key_value", form, odd)
+
+
+def test_a_form_that_does_not_tell_what_its_numbers_mean_is_not_learnt() -> None:
+    assert learn("step 1 loss 2", lambda text: {"step": 1.0, "loss": 2.0}) is None
+    assert learn("no numbers", lambda text: {"step": 1.0}) is None
+    assert learn("step 1 loss 2", lambda text: None) is None
