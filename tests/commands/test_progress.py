@@ -51,7 +51,8 @@ def on_a_terminal(
 @pytest.fixture(scope="module")
 def long_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("logs") / "long.log"
-    path.write_text(console_log(Recipe(steps=300_000, log_interval=1, eval_interval=1000)))
+    line = "iter {}: loss {:.4f}, time 33.10ms, mfu 11.00%\n".format
+    path.write_text("".join(line(k, 3 - k / 1e6 + k % 7 / 50) for k in range(200_000)))
     return path
 
 
@@ -71,6 +72,7 @@ def test_long_work_tells_its_stages_and_leaves_nothing(long_log: Path) -> None:
     assert quiet.stdout.decode() == report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "stage"),
     [
@@ -101,6 +103,7 @@ def test_a_terminal_that_cannot_erase_gets_nothing() -> None:
     assert on_a_terminal("analyze", "examples/overfitting_cpu.log", delay=0, term="dumb")[1] == ""
 
 
+@pytest.mark.slow
 def test_messages_stand_beside_the_progress(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     log.write_text(console_log(Recipe(steps=20_000, log_interval=1)))
