@@ -119,7 +119,7 @@ def main() -> int:
         other = Path(folder) / "other.log"
         recipe = Recipe(steps=SIZES[-1], log_interval=1, eval_interval=1000, seed=1)
         other.write_text(console_log(recipe))
-        seconds, peak = timed(["compare", str(path), str(other)], 1)
+        _, seconds, _, peak = timed(["compare", str(path), str(other)], 1)
         figures |= {f"compare_{size}_s": round(seconds, 2), f"compare_peak_{size}_mb": round(peak)}
         print(f"compare two of {size:>9,} lines  {seconds:.2f} s, peak {peak:.0f} MB")
         figures |= pages(Path(folder) / f"{SIZES[0]}.log", Path(folder))
