@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gptdiag.record import MISSING, Item, Record, Rows, is_there
+from gptdiag.record import MISSING, Item, Record, Rows, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
 
@@ -55,8 +55,7 @@ def updates(micro: Micro, evals: Sequence[Validation], validated: int | None) ->
         if validated is not None and np.isfinite(micro.val[0]):
             yield _before_training(micro, number[kept], validated)
         yield Rows(micro.line[kept], number[kept], rows)
-        for no in np.delete(micro.line, kept).tolist():  # read as well, into the update's row
-            yield Record("system", no, None, {})
+        yield lines_read(np.delete(micro.line, kept))  # into the row of their update
     yield from _evaluations(micro, evals, each)
 
 
