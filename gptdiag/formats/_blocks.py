@@ -12,7 +12,7 @@ from gptdiag.run import Floats
 
 Names = Mapping[str, tuple[str, float]]  # printed name -> our column and what to multiply by
 
-_SCALES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12, "P": 1e15}
+_SCALES = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 BATCH = 2048  # blocks whose numbers are converted together
 
 
@@ -85,11 +85,23 @@ def _floats(texts: list[str | None], factor: float) -> Floats:
 def value_of(text: str) -> float:
     """Return a number as people read it; MISSING if it is none.
 
-    >>> value_of("12,345"), value_of("1.5B"), value_of("2.1K")
-    (12345.0, 1500000000.0, 2100.0)
+    >>> value_of("12,345"), value_of("1.5B")
+    (12345.0, 1500000000.0)
     """
-    scale = _SCALES.get(text[-1:], 0.0)
     try:
-        return number(text[:-1]) * scale if scale else number(text)
+        return scaled(text)
     except ValueError:
         return MISSING
+
+
+def scaled(text: str) -> float:
+    """Return a number that may end in a letter for thousands or more.
+
+    >>> scaled("2.1K"), scaled("1,000"), scaled("3")
+    (2100.0, 1000.0, 3.0)
+
+    Raises:
+        ValueError: it is none.
+    """
+    scale = _SCALES.get(text[-1:])
+    return number(text[:-1]) * scale if scale else number(text)
