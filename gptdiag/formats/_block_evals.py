@@ -67,4 +67,5 @@ class Evaluations:
         if self._main:
             said = {"columns_read": f"val_loss = {self._main!r}"}
             yield Record("system", self._read[0], None, said)
-        yield lines_read(self._read)
+        quoted = {evaluation.line for evaluation in self._found}
+        yield lines_read([line for line in self._read if line not in quoted])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from gptdiag.formats._console import number
-from gptdiag.record import MISSING, Item, Rows, lines_read
+from gptdiag.record import MISSING, Item, Rows, is_there, lines_read
 from gptdiag.run import Floats
 
 Names = Mapping[str, tuple[str, float]]  # printed name -> our column and what to multiply by
@@ -66,12 +66,15 @@ class Blocks:
             for name in dict.fromkeys(name for block in values for name in block):
                 column, factor = self._names[name]
                 printed = [block.get(name) for block in values]
-                columns[column] = _floats(printed, factor)
+                values_of = _floats(printed, factor)
+                if column in columns:  # another version of the trainer calls it otherwise
+                    values_of = np.where(is_there(values_of), values_of, columns[column])
+                columns[column] = values_of
             yield Rows(np.array(line), np.array(step), columns)
-            self._done.clear()
-        if self._read:
-            yield lines_read(self._read)
-            self._read.clear()
+        quoted = [line for line, *_ in self._done]
+        yield lines_read(np.setdiff1d(np.array(self._read, dtype=np.int64), quoted))
+        self._done.clear()
+        self._read.clear()
 
 
 def _floats(texts: list[str | None], factor: float) -> Floats:

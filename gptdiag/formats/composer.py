@@ -74,6 +74,7 @@ _EVAL = re.compile(r"\[Eval batch=\d+/\d+\] Eval on .+ data(:?)\s*$")
 _EVAL_LOSS = re.compile(r"metrics/(.+)/(?:Language)?CrossEntropy$")
 _RATE = re.compile(r"lr-[^/]+(/group0)$")
 _SEED = re.compile(r"rank_zero_seed: (\d{1,15})\s*$")
+_MOST_STEPS = 1 << 53
 _BATCHES = ("time/batch", "trainer/global_step")
 
 
@@ -127,15 +128,17 @@ class _Counts:
         done, total, epoch = header["done"], header["total"], header["epoch"]
         self.sure = header["unit"] == "batch" and (epoch is None or total is not None)
         if self.sure:
-            self.last = int(done) + (int(epoch) - 1) * int(total) if epoch else int(done)
+            before = (int(epoch) - 1) * int(total) if epoch else 0
+            self.last = min(int(done) + before, _MOST_STEPS)
         else:
             self.last = (self.last or 0) + 1
         return self.last
 
     def correct(self, batches: str) -> int:
         """Return the step by the batches done before it."""
-        self.last = int(value_of(batches)) + 1 if batches.isdigit() else self.last or 0
-        return self.last
+        if batches.isdecimal():
+            self.last = int(min(value_of(batches) + 1, _MOST_STEPS))
+        return self.last or 0
 
     def planned(self, no: int, header: re.Match[str]) -> Iterator[Record]:
         """Yield the planned steps, where the header says them."""

@@ -92,12 +92,12 @@ _VALUE = re.compile(r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?[KMGTPE]?\s*$|-?inf\s*$|na
 _LONGEST, _MOST_FIELDS = 4000, 40  # of a line that is looked at
 _START = re.compile(r"\[Start training\].*")
 _STARTED = re.compile(
-    r"\b(mbs|global_batch_size|sequence_length|train_steps|start_iteration_step): (\d+)"
+    r"\b(mbs|global_batch_size|sequence_length|train_steps|start_iteration_step): (\d{1,15})\b"
 )
 _SETTING = re.compile(
     r"\b(learning_rate|lr_warmup_steps|min_decay_lr|clip_grad|weight_decay|checkpoint_interval|"
     r"micro_batch_size|sequence_length|train_steps|vocab_size|seed)="
-    r"(\d+(?:\.\d*)?(?:e[-+]?\d+)?)(?=[,)\s]|$)"
+    r"(\d{1,15}(?:\.\d*)?(?:e[-+]?\d+)?)(?=[,)\s]|$)"
 )
 _SETTINGS = {
     "lr_warmup_steps": "warmup_iters",
@@ -155,7 +155,7 @@ def _pattern(first: re.Match[str]) -> re.Pattern[str]:
         if column != "mem_bytes"
     )
     memory = r"(?: \|.* cuda_max_memory_reserved: (?P<mem_bytes>[^ ]+))?"
-    return re.compile(rf".*?\biteration: (?P<step>\d+) / \d+{fields}{memory}(?: \||$)")
+    return re.compile(rf".*?\biteration: (?P<step>\d{{1,15}}) / \d+{fields}{memory}(?: \||$)")
 
 
 def _fields(text: str) -> list[tuple[str, float]]:
