@@ -116,7 +116,8 @@ class RunBuilder:
             return
         if isinstance(item, Rows):
             self.read_lines.frombytes(item.line.tobytes())
-            (self.evals if item.kind == "eval" else self.steps).extend(item)
+            if item.kind != "read":
+                (self.evals if item.kind == "eval" else self.steps).extend(item)
             return
         if not self.read_lines or self.read_lines[-1] != item.line:
             self.read_lines.append(item.line)

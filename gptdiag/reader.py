@@ -40,7 +40,6 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")

@@ -177,9 +177,8 @@ def _place_train_loss(columns: dict[str, Floats], evals: dict[str, Floats]) -> N
     Alone, or on many rows that have no validation loss, it is the loss of the training batches.
     """
     train = columns.pop("train_loss")
-    val = evals.get("val_loss")
-    beside = val is not None and np.mean(is_there(val)[is_there(train)]) > _REPEATED
-    if beside:
+    val, there = evals.get("val_loss"), is_there(train)
+    if val is not None and there.any() and np.mean(is_there(val)[there]) > _REPEATED:
         evals["train_loss"] = train
     elif "loss" not in columns:
         columns["loss"] = train

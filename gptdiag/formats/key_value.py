@@ -59,6 +59,7 @@ _STEP = re.compile(
     r"(\d[\d,]*)(?![\w.]|,\d)",
     re.I,
 )
+_MOST_STEPS = float(1 << 53)
 _EPOCH = re.compile(r"(?<!\w)epoch\s*[:=]?\s*(\d{1,9})(?![\w.])", re.I)
 _PAIR = re.compile(
     r"(?<![\w./-])(train[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|loss|lr|learning[_ ]rate"
@@ -227,6 +228,7 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
     for word, amount in _PAIR.findall(text):
         values.setdefault(_NAMES[word.lower().replace("_", " ")], number(amount))
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
-    if not values.keys() & LOSSES:
+    step = number(match[1])
+    if not values.keys() & LOSSES or not 0 <= step < _MOST_STEPS:
         return None
-    return int(number(match[1])), values, text[: match.start()]
+    return int(step), values, text[: match.start()]
