@@ -178,7 +178,8 @@ def _place_train_loss(columns: dict[str, Floats], evals: dict[str, Floats]) -> N
     """
     train = columns.pop("train_loss")
     val = evals.get("val_loss")
-    beside = val is not None and np.mean(is_there(val)[is_there(train)]) > _REPEATED
+    there = is_there(train)
+    beside = val is not None and np.sum(is_there(val) & there) > _REPEATED * np.sum(there)
     if beside:
         evals["train_loss"] = train
     elif "loss" not in columns:

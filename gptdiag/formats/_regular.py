@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptdiag.formats._console import number
-from gptdiag.record import MISSING, Line, Rows, is_there
+from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
 
 BATCH = 2048  # lines whose numbers are converted together
 
@@ -81,7 +82,10 @@ class RegularLines:
         try:
             yield self._rows(lines, groups)
         except ValueError:
-            good = [all(map(_is_number, values)) for values in groups]
+            good = [
+                all(map(_is_number, values)) and _whole(values[self._step]) is not None
+                for values in groups
+            ]
             if any(good):
                 yield self._rows(list(compress(lines, good)), list(compress(groups, good)))
             yield from compress(lines, map(not_, good))
@@ -92,12 +96,16 @@ class RegularLines:
             for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
-        step = read.pop("step").astype(np.int64)
+        step = read.pop("step")
+        if not np.all(np.abs(step) <= BIGGEST):
+            raise ValueError("a step that cannot be counted")
         columns = {}
         for group, values in read.items():
             name, factor = self._units.get(group, (group, 1.0))
             columns[name] = np.where(is_there(values), values * factor, values)
-        return Rows(np.array([line[0] for line in lines]), step, columns, self._kind)
+        return Rows(
+            np.array([line[0] for line in lines]), step.astype(np.int64), columns, self._kind
+        )
 
 
 def _floats(texts: tuple[str | None, ...]) -> NDArray[np.float64]:
@@ -122,4 +130,6 @@ def _is_number(text: str | None) -> bool:
 
 
 def _whole(text: str | None) -> int | None:
-    return int(number(text)) if text and _is_number(text) else None
+    """Return a step, None if the text is none."""
+    value = number(text) if text and _is_number(text) else math.nan
+    return int(value) if abs(value) <= BIGGEST else None

@@ -94,12 +94,12 @@ _TAG = re.compile(r"\| (train_inner|valid\w*|train|test) \| *(.*)$")
 _PROGRESS = re.compile(r"\| *epoch (\d{1,9}):? +(\d{1,12}) */ *(\d{1,12}) +(\S.*num_updates=.*)$")
 _INNER = re.compile(r"epoch (\d{1,9}):? +(\d{1,12}) */ *\d+ +(.*)$")
 _VALID = re.compile(r"\| *epoch \d+ \| valid on '(\w+)' subset \| *(.*)$")
-_ASSIGNED = re.compile(rf"(\w+)=({NUMBER})")
+_ASSIGNED = re.compile(rf"(?<!\w)(\w+)=({NUMBER})")
 _SPACED = re.compile(rf"(?:^|\| *)(\w+) ({NUMBER})(?= *(?:\||$))")
 _SAVED = re.compile(r"[Ss]aved checkpoint (\S+)")
-_LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d+) updates\)")
+_LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d{1,15}) updates\)")
 _DONE = re.compile(rf"done training in ({NUMBER}) seconds")
-_SIZE = re.compile(r"num\. model params: ([\d,]{1,20})(?: |$)")
+_SIZE = re.compile(r"num\. model params: (\d[\d,]{0,19})(?: |$)")
 _NAMES = {"lr": "lr", "gnorm": "grad_norm", "loss_scale": "loss_scale", "wps": "tokens_per_s"}
 _FIELDS = {"loss", "nll_loss", "num_updates", "wall", *_NAMES}
 _WANTED = _FIELDS | {f"valid_{name}" for name in ("loss", "nll_loss", "num_updates")}

@@ -87,12 +87,14 @@ _CUT = re.compile(r"\{'(?:loss|eval_loss|train_runtime)'?:")
 _BARE = re.compile(r"(?<=[ :\[])(nan|-?inf|True|False|None)(?=[,}\]])")
 _JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _PAIR = re.compile(r"'([^']+)': *(?:[\w.]+\()?'?(-?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))\b")
-_BAR = re.compile(r"\d+%\|[^|]{0,60}\| *(\d+)/(\d+) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)")
+_BAR = re.compile(
+    r"(?<!\d)\d{1,3}%\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
+)
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
     r"(?:^|>> |\] |- )\s*(Num examples|Num Epochs|Instantaneous batch size per device"
     r"|Total train batch size|Gradient Accumulation steps|Total optimization steps"
-    r"|Number of trainable parameters)(?: \([^)]*\))? = ([\d,]+)\s*$"
+    r"|Number of trainable parameters)(?: \([^)]*\))? = (\d[\d,]{0,19})\s*$"
 )
 _FACTS = {
     "Num examples": ("system", "examples"),
