@@ -114,7 +114,8 @@ def facts_of(roles: Mapping[str, str], line: int) -> Record:
 def floats(cells: Sequence[object]) -> Floats:
     """Return cells as numbers, MISSING where a cell is empty or no number. (n,)"""
     try:
-        return np.array(list(map(float, cells)))  # type: ignore[arg-type]
+        told = [MISSING if c is None or c == "" else float(c) for c in cells]  # type: ignore[arg-type]
+        return np.array(told)
     except (TypeError, ValueError, OverflowError):
         return np.array([_number(cell) for cell in cells])
 

@@ -57,7 +57,7 @@ PARTS = "the epoch, in the largest parts that fit all entries: they may be sever
 
 def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
     """Return the steps of the entries of one process, never decreasing; sets `known.unit`."""
-    given = [_given(entry) for entry in entries]
+    given = [_given(entry) for entry in entries] if _given(entries[0]) is not None else [None]
     if all(step is not None for step in given):
         return Steps(_rising([step or 0 for step in given], entries), "the entries")
     epoch = np.array([entry.epoch for entry in entries])

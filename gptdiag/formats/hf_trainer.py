@@ -88,7 +88,7 @@ _BARE = re.compile(r"(?<=[ :\[])(nan|-?inf|True|False|None)(?=[,}\]])")
 _JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _PAIR = re.compile(r"'([^']+)': *(?:[\w.]+\()?'?(-?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))\b")
 _BAR = re.compile(
-    r"(?<!\d)\d{1,3}%\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
+    r"%(?<=\d%)\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
 )
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
@@ -293,8 +293,8 @@ def _dict(text: str) -> object:
         return None
     quoted = text.replace("'", '"')
     try:
-        return json.loads(quoted)
-    except (ValueError, RecursionError):
+        return _SCAN(quoted, 0)[0]  # it ends with its first closing brace
+    except (ValueError, StopIteration, RecursionError):
         pass
     try:
         return json.loads(_BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted))
@@ -327,8 +327,10 @@ def _told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]
 def _repeats(entry: Entry, last: Entry) -> bool:
     if entry.kind != last.kind or not abs(entry.epoch - last.epoch) <= _TWICE:
         return False
-    if entry.kind == "step" and str(entry.raw["loss"]) != str(last.raw["loss"]):
-        return False
+    if entry.kind == "step":
+        loss, before = entry.raw["loss"], last.raw["loss"]
+        if loss != before and str(loss) != str(before):  # NaN is not equal to itself
+            return False
     # Two callbacks may show different parts of an entry. As text, so that NaN equals NaN.
     if entry.raw.keys() == last.raw.keys():
         return str({**entry.raw, "epoch": 0}) == str({**last.raw, "epoch": 0})

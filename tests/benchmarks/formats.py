@@ -82,6 +82,13 @@ def step_lines(text: SourceText, format: Format) -> list[str]:
     return [text.line(no) for no in sorted(found)]
 
 
+def one_run(lines: list[str]) -> list[str]:
+    """Return the lines again and again; where they count epochs, those go on as in one long run."""
+    counted = re.compile(r"(?<='epoch': )('?)[\d.]+")
+    found = islice(cycle(lines), LINES)
+    return [counted.sub(rf"\g<1>{k / 1000 + 0.0003:.5f}", line) for k, line in enumerate(found)]
+
+
 def event_files() -> float | None:
     """Return how many times as fast event files are read as by TensorBoard, None without it."""
     try:
@@ -116,8 +123,8 @@ def main() -> int:
             continue
         # A table is none without its header; a document of rows is one from its first line on.
         alone = next(iter(format.parse(numbered(SourceText("", lines)))), None) is not None
-        header = [] if alone else [text.lines[0]]
-        long = SourceText("long", [*header, *islice(cycle(lines), LINES)])
+        header = [] if alone else text.lines[: text.lines.index(lines[0])]
+        long = SourceText("long", [*header, *one_run(lines)])
 
         def parse(format: Format = format, long: SourceText = long) -> None:
             for _ in format.parse(numbered(long)):
