@@ -18,7 +18,7 @@ from gptdiag.formats._columns import check_map, names_in, no_column
 from gptdiag.record import Item, Line, NextRun, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
-from gptdiag.source import MAX_LINE, read_text
+from gptdiag.source import read_text
 
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
 HEAD = 256  # bytes that a format may claim a binary file by
@@ -210,8 +210,9 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     runs: list[Run] = []
     for mark, builder in zip(marks, builders, strict=True):
         for no in text.cut_lines:
-            why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
-            builder.add(problem(Line(no, text.lines[no - 1]), why))
+            line = text.lines[no - 1]
+            why = f"longer than {len(line):,} characters, of which only the first were read"
+            builder.add(problem(Line(no, line), why))
         runs += (_named(run, mark) for run in builder.build(text))
     if len(builders) == 1:
         return tuple(runs)

@@ -19,6 +19,9 @@ MISSING_BITS = 0x7FF8_6D69_7373_2E2E
 MISSING: float = struct.unpack("<d", struct.pack("<Q", MISSING_BITS))[0]
 
 
+BIGGEST = 2**62  # a step or a setting beyond this is damage: sums of it would overflow
+
+
 class Line(NamedTuple):
     """One line of a log as text, without its line ending."""
 

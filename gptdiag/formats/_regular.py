@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptdiag.formats._console import number
-from gptdiag.record import MISSING, Line, Rows, is_there
+from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
 
 BATCH = 2048  # lines whose numbers are converted together
 
@@ -60,7 +60,7 @@ class RegularLines:
         text = self._groups[-1][self._step] if self._groups else None
         if not self._groups:
             return self._earlier
-        return int(self._read(text)) if text and self._is_number(text) else None
+        return self._whole(text)
 
     def __iter__(self) -> Iterator[Line | Rows]:
         match, matched, groups = self._pattern.match, self._matched, self._groups
@@ -86,7 +86,10 @@ class RegularLines:
         try:
             yield self._rows(lines, groups)
         except ValueError:
-            good = [all(map(self._is_number, values)) for values in groups]
+            good = [
+                all(map(self._is_number, values)) and self._whole(values[self._step]) is not None
+                for values in groups
+            ]
             if any(good):
                 yield self._rows(list(compress(lines, good)), list(compress(groups, good)))
             yield from compress(lines, map(not_, good))
@@ -97,12 +100,23 @@ class RegularLines:
             for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
-        step = read.pop("step").astype(np.int64)
+        step = read.pop("step")
+        if not np.all(np.abs(step) <= BIGGEST):
+            raise ValueError("a step that cannot be counted")
         columns = {}
         for group, values in read.items():
             name, factor = self._units.get(group, (group, 1.0))
             columns[name] = np.where(is_there(values), values * factor, values)
-        return Rows(np.array([line[0] for line in lines]), step, columns, self._kind)
+        return Rows(
+            np.array([line[0] for line in lines]), step.astype(np.int64), columns, self._kind
+        )
+
+    def _whole(self, text: str | None) -> int | None:
+        """Return a step, None if the text is none that can be counted."""
+        if not text or not self._is_number(text):
+            return None
+        step = self._read(text)
+        return int(step) if abs(step) <= BIGGEST else None
 
     def _is_number(self, text: str | None) -> bool:
         if text is None:

@@ -56,7 +56,7 @@ SAMPLES: dict[str, Record | str | None] = {
 
 _STEP = re.compile(
     r"(?<![\w.])(?:global[_ ]step|num_updates|iteration|step|iter)\s*[:=]?\s*"
-    r"(\d[\d,]*)(?![\w.]|,\d)",
+    r"(\d[\d,]{0,18})(?![\w.]|,\d)",
     re.I,
 )
 _MOST_STEPS = float(1 << 53)
@@ -168,7 +168,8 @@ class _Parser:
         if evals:
             changed = np.zeros(len(rows.step), dtype=bool)
             for name, values in evals.items():
-                changed |= np.diff(values, prepend=self.shown.get(name, np.nan)) != 0
+                before = np.concatenate([[self.shown.get(name, np.nan)], values[:-1]])
+                changed |= values != before
             self.shown = {name: float(values[-1]) for name, values in evals.items()}
             kept = {name: values[changed] for name, values in evals.items()}
             yield Rows(rows.line[changed], rows.step[changed], kept, "eval")
