@@ -15,6 +15,7 @@ from gptdiag.errors import UsageError
 from gptdiag.experiments import Experiment, experiments
 from gptdiag.finding import SEVERITIES, Finding, Outcome
 from gptdiag.measures.attribution import Attribution, attribution
+from gptdiag.measures.comparability import PER_BYTE_UNIT
 from gptdiag.measures.config_difference import Differences, config_differences
 from gptdiag.measures.loss_difference import LossDifference, loss_difference
 from gptdiag.measures.seed_noise import groups
@@ -75,6 +76,12 @@ class Comparison:
         of_pairs = (o for c in self.contrasts for o in c.outcomes if o.status == "failed")
         return (*self.analysis.failed, *of_pairs)
 
+    @property
+    def per_byte(self) -> bool:
+        """Return whether all that is compared is compared in bits per byte."""
+        units = {c.losses.can.unit for c in self.contrasts if not c.losses.can.why_not}
+        return units == {PER_BYTE_UNIT}
+
     def reaches(self, severity: str) -> bool:
         """Return whether a finding about a pair is at or above a severity; never for "never".
 
@@ -94,7 +101,11 @@ class Comparison:
         Raises:
             UsageError: there is no such axis, or a log does not tell it.
         """
-        return self.analysis.plot("loss", x, dark=dark)
+        if not self.per_byte:
+            return self.analysis.plot("loss", x, dark=dark)
+        from gptdiag.plots.draw import draw_per_byte  # imports upward only here, when asked
+
+        return draw_per_byte(self.analysis, x, dark=dark)
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the static page, in a frame where no script can run."""

@@ -14,6 +14,7 @@ from math import hypot, inf
 
 import numpy as np
 
+from gptdiag.measures.comparability import NATS
 from gptdiag.measures.config_difference import Difference, config_differences
 from gptdiag.measures.curve import curve_of, overfits
 from gptdiag.measures.loss_at import loss_at, points_of
@@ -104,12 +105,12 @@ def attribution(pair: Pair) -> Attribution | None:
     It needs evaluated losses that can be compared, and a stretch both runs covered.
     """
     found = loss_difference(pair)
-    if found.can.why_not or found.can.series == "steps.loss" or found.can.unit != "nats per token":
+    if found.can.why_not or found.can.batches or found.can.unit != NATS:
         return None
     axis = next((a for a in ("tokens", "steps") if found.at(a)), None)
     if axis is None:
         return None
-    series = found.can.series
+    series = found.can.sources[0]
     seen = [progress_of(run, axis) for _, run in pair.sides()]
     if seen[0] is None or seen[1] is None:
         return None

@@ -121,7 +121,7 @@ def loss_difference(pair: Pair) -> LossDifference:
     extrapolated.
     """
     can, noise = comparability(pair), seed_noise(pair)
-    if not can.series:
+    if can.why_not:
         return LossDifference(can, noise, False, (), None, None, ())
     identical = same_losses(pair.base, pair.new)
     levels = [level for axis in AXES for level in _along(pair, axis)]
@@ -133,9 +133,10 @@ def loss_difference(pair: Pair) -> LossDifference:
 
 def _along(pair: Pair, axis: str) -> list[Level]:
     """Return both losses at some places of the stretch of an axis that both runs cover."""
-    series = comparability(pair).series
-    spans = []
-    for _, run in pair.sides():
+    can, spans = comparability(pair), []
+    if axis == "tokens" and can.unequal_tokens:
+        return []
+    for (_, run), series in zip(pair.sides(), can.sources, strict=True):
         seen, steps = progress_of(run, axis), points_of(run, series)[0]
         if seen is None:
             return []
@@ -168,7 +169,7 @@ def side_of(pair: Pair, k: int, axis: str, position: float, alone: bool = False)
         seen = progress_of(one, axis)
         # A place is found from steps: rounding must not take it beyond the last one.
         step = None if seen is None else round(seen.step_at(position), 6)
-        at = None if step is None else loss_at(one, can.series, step)
+        at = None if step is None else loss_at(one, can.sources[k], step)
         if step is not None and at is not None:
             found.append((step, at))
         elif one is run:
@@ -180,7 +181,7 @@ def _mean(run: Run, can: Comparability, k: int, found: list[tuple[float, Estimat
     """Return the mean of losses at steps, one per seed, in the unit of the comparison."""
     factor, n = can.factors[k], len(found)
     variance = sum(e.se**2 for _, e in found) / n**2
-    sampled = 0.0 if can.series == "steps.loss" else sampling_error(run, can.series) ** 2 / n
+    sampled = 0.0 if can.batches else sampling_error(run, can.sources[k]) ** 2 / n
     return Side(
         float(np.mean([step for step, _ in found])),
         float(np.mean([e.value for _, e in found])) * factor,
@@ -216,11 +217,11 @@ def _extreme(pair: Pair, best: bool) -> Gap | None:
     for k, (_, run) in enumerate(pair.sides()):
         seeds = []
         for one in recipe_of(pair, run):
-            step, values = points_of(one, can.series)
-            if can.series == "steps.loss" and best:
+            step, values = points_of(one, can.sources[k])
+            if can.batches and best:
                 return None  # the lowest of many noisy batches says nothing
             chosen = float(step[int(np.argmin(values)) if best else -1])
-            at = loss_at(one, can.series, chosen)
+            at = loss_at(one, can.sources[k], chosen)
             if at is not None:
                 seeds.append((chosen, at))
         if not seeds:

@@ -6,6 +6,8 @@ from math import isfinite
 from typing import NamedTuple
 
 from gptdiag.comparison import Comparison
+from gptdiag.measures.comparability import per_byte
+from gptdiag.measures.loss_at import points_of
 from gptdiag.run import Run
 from gptdiag.summary import Summary
 from gptdiag.wording import (
@@ -52,9 +54,12 @@ def nats(value: float) -> str:
 def side_by_side(comparison: Comparison) -> list[Row]:
     """Return the figures of all runs, one row per figure; what no run shows is left out."""
     runs = list(zip(comparison.analysis.runs, comparison.analysis.summaries, strict=True))
-    columns = [dict(_figures(run, summary)) for run, summary in runs]
+    columns = [
+        {**(_bits_per_byte(run) if comparison.per_byte else {}), **dict(_figures(run, summary))}
+        for run, summary in runs
+    ]
     order = list(dict.fromkeys(name for column in columns for name in column))
-    first = [name for name, _ in _figures(*runs[0])]
+    first = list(columns[0])
     order.sort(key=lambda n: first.index(n) if n in first else len(first))
     rows = [Row(name, tuple(column.get(name) or UNKNOWN for column in columns)) for name in order]
     return [row for row in rows if set(row.cells) != {UNKNOWN}]
@@ -81,6 +86,18 @@ def _figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
         ("dtype", str(run.setting("dtype") or "")),
         ("format", run.format),
     ]
+
+
+def _bits_per_byte(run: Run) -> dict[str, str]:
+    """Return the losses that compare between tokenizers."""
+    found = per_byte(run)
+    if found is None:
+        return {}
+    values = points_of(run, found.series)[1] * found.factor
+    return {
+        "best bits per byte": nats(float(values.min())),
+        "last bits per byte": nats(float(values[-1])),
+    }
 
 
 def _with_perplexity(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gptdiag.comparison import Comparison, Contrast
 from gptdiag.finding import Finding
 from gptdiag.measures.attribution import PAST, TOKENS, Attribution, Part
+from gptdiag.measures.comparability import NATS
 from gptdiag.measures.config_difference import GROUPS, NO_MATTER, Difference
 from gptdiag.measures.loss_difference import ALIKE, BETTER, Gap, LossDifference
 from gptdiag.measures.targets import Reached
@@ -38,7 +39,7 @@ def _verdict(contrast: Contrast) -> str:
         return f"The losses cannot be compared: {losses.can.why_not}."
     if losses.identical:
         return "Both logs show the same losses: they are one run, logged twice."
-    said = [] if losses.last is None else [_ends(losses.last)]
+    said = [ends] if (ends := _ends(losses)) else []
     if losses.best and losses.last and losses.best.verdict != losses.last.verdict:
         said.append(f"Best against best it is {losses.best.told}.")
     level = losses.at("tokens") or losses.at("steps")
@@ -56,8 +57,12 @@ def _verdict(contrast: Contrast) -> str:
     return " ".join(said) or "The logs have no stretch of steps in common."
 
 
-def _ends(last: Gap) -> str:
+def _ends(losses: LossDifference) -> str:
+    last, unit = losses.last, losses.can.unit
+    if last is None:
+        return ""
     numbers = f"{nats(last.new.loss)} against {nats(last.base.loss)}"
+    numbers += f" {unit}" if unit != NATS else ""
     if last.verdict == ALIKE:
         return f"The last losses, {numbers}, are {ALIKE}."
     return f"The new run ends {'lower' if last.verdict == BETTER else 'higher'}: {numbers}."
@@ -166,7 +171,11 @@ def target_rows(contrast: Contrast) -> list[Row]:
         Row(
             f"{nats(target.loss) if target.why.startswith('the best') else f'{target.loss:g}'}, "
             f"{target.why}",
-            (_reached(target.base), _reached(target.new), _faster(target.base, target.new)),
+            (
+                _reached(target.base),
+                _reached(target.new),
+                _faster(target.base, target.new, tokens=not contrast.losses.can.unequal_tokens),
+            ),
         )
         for target in contrast.targets
     ]
@@ -181,13 +190,13 @@ def _reached(at: Reached | None) -> str:
     return ", ".join(said)
 
 
-def _faster(base: Reached | None, new: Reached | None) -> str:
-    """Return how the new run's tokens and time to a target compare with the base's."""
+def _faster(base: Reached | None, new: Reached | None, tokens: bool) -> str:
+    """Return how the new run's tokens, if these are alike, and time to a target compare."""
     if base is None or new is None:
         return UNKNOWN
     said = []
     for what, one, other in (("tokens", base.tokens, new.tokens), ("time", base.ms, new.ms)):
-        if one and other:
+        if one and other and (tokens or what != "tokens"):
             said.append(f"{significant(other / one, 2)} x {what}")
     return ", ".join(said) or UNKNOWN
 

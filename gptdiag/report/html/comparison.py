@@ -14,10 +14,11 @@ import numpy as np
 
 from gptdiag.comparison import Comparison, Contrast
 from gptdiag.errors import UsageError
+from gptdiag.measures.comparability import PER_BYTE_UNIT
 from gptdiag.measures.loss_difference import level_of
 from gptdiag.measures.progress import AXES
 from gptdiag.plots.chart import Charts
-from gptdiag.plots.series import Axis, charts_of, common_axes
+from gptdiag.plots.series import Axis, charts_of, common_axes, per_byte_chart
 from gptdiag.remedies import as_flags
 from gptdiag.report.comparison import figures, parts
 from gptdiag.report.html.drawing import Drawing, drawing
@@ -134,6 +135,10 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     summaries = comparison.analysis.summaries
     known = [charts_of(run, s) for run, s in zip(runs, summaries, strict=False)]
     called = figures.names(comparison)
+    if comparison.per_byte:
+        known = [
+            replace(one, loss=per_byte_chart(run)) for one, run in zip(known, runs, strict=True)
+        ]
     made = [_losses(known, axes, called), _difference(comparison, kind, axes, called)]
     if kind == "steps":
         made += [_rates(known, called), _times(known, called), _gradients(known, called)]
@@ -161,7 +166,7 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
 
 def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
     series: list[Chart | None] = []
-    tops = []
+    tops, unit = [], ""
     for k, (charts, axis) in enumerate(zip(known, axes, strict=True)):
         loss = charts.loss
         if loss is None:
@@ -177,9 +182,10 @@ def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
         )  # fmt: skip
         series += [smooth, val]
         tops += [_top(loss.smoothed), _top(loss.val)]
+        unit = loss.unit
     cap = max((top for top in tops if np.isfinite(top)), default=None)
     return chart_of(
-        "loss", "Loss", "nats per token", series, main=True, loggable=True, cap=cap,
+        "loss", "Loss", unit, series, main=True, loggable=True, cap=cap,
         alt="Loss of all runs: evaluations with dots, training batches smoothed and faint.",
     )  # fmt: skip
 
@@ -220,7 +226,8 @@ def _difference(
         )  # fmt: skip
         series.append(series_of(f"{name} less base", colour, x, y, 2 * PLACES))
     text = "Loss less that of the base, with its 99 % interval: below zero is better."
-    return chart_of("difference", "Difference to the base", "nats", series, alt=text)
+    what = PER_BYTE_UNIT if comparison.per_byte else "nats"
+    return chart_of("difference", "Difference to the base", what, series, alt=text)
 
 
 def _unit(axis: Axis, kind: str) -> float:
@@ -276,10 +283,8 @@ def _gradients(known: list[Charts], called: list[str]) -> Chart:
 
 def _pictures(comparison: Comparison, data: dict[str, Any]) -> dict[str, str]:
     """Return the losses as a picture for readers without scripts, none if they are too many."""
-    from gptdiag.plots.draw import draw
-
     try:
-        return {"loss": picture_of(draw(comparison.analysis, "loss", data["axis"]["kind"]))}
+        return {"loss": picture_of(comparison.plot(data["axis"]["kind"]))}
     except UsageError:
         return {}
 
