@@ -25,7 +25,7 @@ from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.page import assemble
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
 from gptdiag.report.html.stills import picture_of
-from gptdiag.report.html.view import SYMBOLS, title
+from gptdiag.report.html.view import SYMBOLS
 from gptdiag.report.parts import by_status, quotes
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Floats, Ints
@@ -53,7 +53,7 @@ def _view(comparison: Comparison) -> dict[str, Any]:
     called = figures.names(comparison)
     findings = comparison.findings
     return {
-        "title": title(comparison.analysis),
+        "title": safe(_title(comparison)),
         "verdict": safe(parts.verdict(comparison)),
         "worst": findings[0].severity if findings else "clear",
         "symbols": SYMBOLS,
@@ -69,6 +69,12 @@ def _view(comparison: Comparison) -> dict[str, Any]:
             for name, f in parts.alone(comparison)
         ],
     }
+
+
+def _title(comparison: Comparison) -> str:
+    labels = [run.label for run in comparison.analysis.runs]
+    others = labels[1] if len(labels) == 2 else f"{len(labels) - 1} others"
+    return f"{labels[0]} against {others}"
 
 
 def _safe(rows: list[figures.Row]) -> list[tuple[str, list[str]]]:
@@ -128,6 +134,8 @@ def _contrast(called: list[str], contrast: Contrast) -> dict[str, Any]:
 
 def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     """Return what charts.js needs to draw all runs over one axis; None if a log lacks it."""
+    if kind == "tokens" and any(c.losses.can.unequal_tokens for c in comparison.contrasts):
+        return None
     runs = list(comparison.analysis.runs[:MOST_RUNS])
     axes = [axis for axis in common_axes(runs, kind) if axis is not None]
     if len(axes) < len(runs):
@@ -148,6 +156,7 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     for chart in charts:
         chart["id"] = f"over-{kind}-{chart['kind']}"
         chart["bands"] = []
+        chart["alt"] = f"{chart['alt']} {_in_words(chart)}"
     ends = [s["steps"][k] for s in charts[0]["series"] for k in (0, -1)]
     first, last = float(min(ends)), float(max(ends))
     if not last > first:
@@ -162,6 +171,13 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
         "charts": charts,
         "resumes": [],
     }
+
+
+def _in_words(chart: Chart) -> str:
+    """Return where each line of a chart begins and ends, for those who cannot see it."""
+    told = [s for s in chart["series"] if s["told"] and s["mark"] != "band"]
+    ends = [f"{s['name']} from {s['y'][0]:.4g} to {s['y'][-1]:.4g}" for s in told]
+    return f"In {chart['label']}: {'; '.join(ends)}."
 
 
 def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
@@ -183,10 +199,12 @@ def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
         series += [smooth, val]
         tops += [_top(loss.smoothed), _top(loss.val)]
         unit = loss.unit
+    smoothed = any(s for s in series[::2])
+    batches = ", training batches smoothed and faint" if smoothed else ""
     cap = max((top for top in tops if np.isfinite(top)), default=None)
     return chart_of(
         "loss", "Loss", unit, series, main=True, loggable=True, cap=cap,
-        alt="Loss of all runs: evaluations with dots, training batches smoothed and faint.",
+        alt=f"Loss of all runs: evaluations with dots{batches}.",
     )  # fmt: skip
 
 
