@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from glob import glob
 from typing import Any
 
 from gptdiag.analysis import Analysis, analyse_runs
@@ -104,6 +105,7 @@ def compare(
     peak_tflops: float | Sequence[float | None] | None = None,
     dataset_tokens: int | Sequence[int | None] | None = None,
     targets: Iterable[float] = (),
+    seeds: bool = False,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     options: Iterable[str] = (),
@@ -118,6 +120,8 @@ def compare(
         config, gpu, peak_tflops, dataset_tokens: facts the logs do not hold: one for all runs, or
             one per run.
         targets: losses in nats; the time and the tokens to reach them are compared.
+        seeds: each source, a folder or a pattern such as "a/*.jsonl", holds seeds of one recipe,
+            and the recipes are compared; facts are then one per source.
         select, ignore, options, min_confidence, preview: as in `analyze`.
 
     Raises:
@@ -130,10 +134,39 @@ def compare(
         min_confidence=min_confidence,
         preview=preview,
     )
-    runs = read_together((base, *others), format)
-    facts = (config, gpu, peak_tflops, dataset_tokens)
-    contexts = contexts_of(dict(zip(FACTS, facts, strict=True)), len(runs))
-    return compare_runs(runs, contexts=contexts, settings=settings, wanted=tuple(targets))
+    facts = dict(zip(FACTS, (config, gpu, peak_tflops, dataset_tokens), strict=True))
+    runs, contexts, sizes = read_for_comparison((base, *others), facts, format, seeds)
+    return compare_runs(
+        runs, contexts=contexts, settings=settings, wanted=tuple(targets), seeds=sizes
+    )
+
+
+def read_for_comparison(
+    sources: Sequence[Source | Run], facts: Mapping[str, Any], format: str | None, seeds: bool
+) -> tuple[list[Run], list[Context], list[int]]:
+    """Return the runs of a comparison, what the user adds to each, and how many are of each recipe.
+
+    Without `seeds` there are no recipes, and facts are one per run.
+    """
+    if not seeds:
+        runs = read_together(sources, format)
+        return runs, contexts_of(facts, len(runs)), []
+    recipes = [read_seeds(source, format) for source in sources]
+    contexts = contexts_of(facts, len(recipes))
+    return (
+        [run for recipe in recipes for run in recipe],
+        [context for context, recipe in zip(contexts, recipes, strict=True) for _ in recipe],
+        [len(recipe) for recipe in recipes],
+    )
+
+
+def read_seeds(source: Source | Run, format: str | None = None) -> Sequence[Run]:
+    """Return all runs of a file, of a folder, or of the files that match a pattern."""
+    if isinstance(source, Run):
+        return (source,)
+    name = os.fspath(source)
+    matching = [] if os.path.exists(name) else sorted(glob(name))
+    return [run for one in matching or [name] for run in read_chosen(one, format)]
 
 
 def read_together(sources: Sequence[Source | Run], format: str | None = None) -> list[Run]:
@@ -145,7 +178,8 @@ def read_together(sources: Sequence[Source | Run], format: str | None = None) ->
             name = os.fspath(found[0].source)
             raise UsageError(
                 f"{name} holds {len(found)} runs, and the base must be one of them",
-                f"name it: {name}#1 to {name}#{len(found)}",
+                f"name it: {name}#1 to {name}#{len(found)}; or give --seeds if they are seeds of "
+                f"one recipe",
             )
         runs += found
     return runs

@@ -18,7 +18,7 @@ from gptdiag.measures.comparability import NATS
 from gptdiag.measures.config_difference import Difference, config_differences
 from gptdiag.measures.curve import curve_of, overfits
 from gptdiag.measures.loss_at import loss_at, points_of
-from gptdiag.measures.loss_difference import Gap, gap_of, loss_difference, side_of
+from gptdiag.measures.loss_difference import ALIKE, Gap, gap_of, level_of, loss_difference, side_of
 from gptdiag.measures.model import model_of
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.progress import Progress, progress_of
@@ -82,6 +82,7 @@ class Attribution:
     total: float
     parts: tuple[Part, ...]  # sum up to the total
     equal: Gap  # the part of the settings, with both losses
+    within_noise: bool  # that part, between the means of all seeds where there are several
     settings: tuple[Difference, ...]  # that can act on the loss
     settings_known: bool  # both logs give enough settings to say what does not differ
     bounds: tuple[Bound, ...]
@@ -132,6 +133,8 @@ def attribution(pair: Pair) -> Attribution | None:
         sum(part.amount for part in parts),
         tuple(parts),
         equal,
+        (equal if (level := level_of(pair, axis, position)) is None else level.gap).verdict
+        == ALIKE,
         differences.learning,
         differences.known,
         tuple(_bounds(pair, (base.step, new.step))),

@@ -193,7 +193,7 @@ def _mean(run: Run, can: Comparability, k: int, found: list[tuple[float, Estimat
 
 def recipe_of(pair: Pair, run: Run) -> tuple[Run, ...]:
     """Return the runs that stand for a run's recipe: its seeds, unless the pair are two of them."""
-    own = siblings(run, pair.runs or (pair.base, pair.new))
+    own = siblings(run, pair)
     return (run,) if pair.base in own and pair.new in own else own
 
 

@@ -239,7 +239,7 @@ def settings_text(split: Attribution) -> str:
     for d in split.settings:
         kinds.setdefault(GROUPS.get(d.kind, d.kind), []).append(d.name)
     named = "; ".join(f"{kind} ({', '.join(own)})" for kind, own in kinds.items())
-    within = split.equal.verdict == ALIKE
+    within = split.within_noise
     if not split.settings:
         if not split.settings_known:
             return "due to what the logs do not say, as they do not give all settings"
@@ -311,13 +311,19 @@ def _range(low: float, high: float) -> str:
 
 
 def alone(comparison: Comparison) -> list[tuple[str, Finding]]:
-    """Return what is to be known of each run by itself, with the run's name."""
-    called = names(comparison)
-    return [
-        (called[f.run], f)
-        for f in comparison.analysis.findings
-        if f.severity != "note" or f.code not in ROUTINE
-    ]
+    """Return what is to be known of each run by itself, with the run's name.
+
+    Of further seeds only what the first seed of their recipe has not.
+    """
+    called, told = names(comparison), []
+    first = {seed: recipe[0] for recipe in comparison.recipes for seed in recipe}
+    known = {(f.run, f.code) for f in comparison.analysis.findings}
+    for f in comparison.analysis.findings:
+        lead = first.get(f.run, f.run)
+        repeated = lead != f.run and (f.severity == "note" or (lead, f.code) in known)
+        if not repeated and (f.severity != "note" or f.code not in ROUTINE):
+            told.append((called[f.run], f))
+    return told
 
 
 def told_apart(contrast: Contrast) -> list[Finding]:
@@ -327,7 +333,12 @@ def told_apart(contrast: Contrast) -> list[Finding]:
 
 def further_seeds(comparison: Comparison) -> str:
     """Return which runs only lend their seeds to the noise and the means, empty if none do."""
-    shown = {comparison.base, *(c.new for c in comparison.contrasts)}
+    if comparison.recipes:
+        return (
+            "Losses are means over the seeds of a recipe, ± the spread of single seeds; all other "
+            "figures are those of its first seed."
+        )
+    shown = set(comparison.shown)
     called = names(comparison)
     rest = [called[k] for k in range(len(called)) if k not in shown]
     if not rest:

@@ -58,7 +58,7 @@ def _view(comparison: Comparison) -> dict[str, Any]:
         "worst": findings[0].severity if findings else "clear",
         "symbols": SYMBOLS,
         "version": comparison.analysis.version,
-        "names": called,
+        "names": figures.heads(comparison),
         "labels": _safe(figures.label_rows(comparison)),
         "seeds": safe(parts.further_seeds(comparison)),
         "figures": _safe(figures.side_by_side(comparison)),
@@ -73,6 +73,8 @@ def _view(comparison: Comparison) -> dict[str, Any]:
 
 def _title(comparison: Comparison) -> str:
     labels = [run.label for run in comparison.analysis.runs]
+    if comparison.recipes:
+        return " against ".join(f"{len(recipe)} seeds" for recipe in comparison.recipes)
     others = labels[1] if len(labels) == 2 else f"{len(labels) - 1} others"
     return f"{labels[0]} against {others}"
 
@@ -136,18 +138,22 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     """Return what charts.js needs to draw all runs over one axis; None if a log lacks it."""
     if kind == "tokens" and any(c.losses.can.unequal_tokens for c in comparison.contrasts):
         return None
-    runs = list(comparison.analysis.runs[:MOST_RUNS])
+    chosen = figures.columns_of(comparison)[:MOST_RUNS]
+    runs = [comparison.analysis.runs[k] for k in chosen]
     axes = [axis for axis in common_axes(runs, kind) if axis is not None]
     if len(axes) < len(runs):
         return None
     summaries = comparison.analysis.summaries
-    known = [charts_of(run, s) for run, s in zip(runs, summaries, strict=False)]
-    called = figures.names(comparison)
+    known = [charts_of(run, summaries[k]) for run, k in zip(runs, chosen, strict=True)]
+    called = [
+        f"{name}, seed 1" if len(comparison.seeds_of(k)) > 1 else name
+        for name, k in zip(figures.heads(comparison), chosen, strict=False)
+    ]
     if comparison.per_byte:
         known = [
             replace(one, loss=per_byte_chart(run)) for one, run in zip(known, runs, strict=True)
         ]
-    made = [_losses(known, axes, called), _difference(comparison, kind, axes, called)]
+    made = [_losses(known, axes, called), _difference(comparison, kind, axes)]
     if kind == "steps":
         made += [_rates(known, called), _times(known, called), _gradients(known, called)]
     charts = [chart for chart in made if chart is not None and chart["series"]]
@@ -218,14 +224,14 @@ def _top(values: Floats) -> float:
     return high + 0.1 * (high - low)
 
 
-def _difference(
-    comparison: Comparison, kind: str, axes: list[Axis], called: list[str]
-) -> Chart | None:
+def _difference(comparison: Comparison, kind: str, axes: list[Axis]) -> Chart | None:
     """Return the losses less the base's, with the interval a verdict goes by."""
+    columns, heads = figures.columns_of(comparison), figures.heads(comparison)
     series: list[Chart | None] = []
     for contrast in comparison.contrasts:
         level = contrast.losses.at(kind)
-        if level is None or contrast.new >= len(axes) or contrast.losses.can.why_not:
+        place = columns.index(contrast.new)
+        if level is None or place >= len(axes) or contrast.losses.can.why_not:
             continue
         first = next(v.position for v in contrast.losses.levels if v.axis == kind) / 4
         places = np.linspace(first, level.position, PLACES)
@@ -237,7 +243,7 @@ def _difference(
         x: Ints | Floats = np.array([position for position, _ in gaps]) / unit
         y = np.array([gap.amount for _, gap in gaps])
         low, high = (np.array([gap.interval[j] for _, gap in gaps]) for j in (0, 1))
-        colour, name = COLOURS[contrast.new], called[contrast.new]
+        colour, name = COLOURS[place], heads[place]
         series.append(
             {**(series_of(f"{name}, interval", colour, x, y, 2 * PLACES, mark="band", told=False)
                 or {}), "low": numbers(low), "high": numbers(high)}
