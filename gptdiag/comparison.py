@@ -148,6 +148,11 @@ def compare_runs(
     """
     if len(runs) < 2:
         raise UsageError("a comparison takes at least two runs", "gptdiag compare BASE NEW")
+    if len(seeds) == 1:
+        raise UsageError(
+            "these are the seeds of one recipe; a comparison takes at least two",
+            "gptdiag compare --seeds BASE NEW",
+        )
     known = formats()
     completed = []
     for run, context in zip(runs, contexts or [Context()] * len(runs), strict=True):

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from gptdiag.api import FACTS, read_for_comparison
+from gptdiag.api import FACTS, Reading, read_for_comparison
 from gptdiag.commands._facts import facts_per_run
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._options import (
     comparison_report_options,
@@ -31,6 +32,7 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
 @click.argument("base", metavar="BASE")
 @click.argument("others", nargs=-1, metavar="NEW...")
 @format_option
+@map_option
 @comparison_report_options
 @click.option(
     "--target",
@@ -69,7 +71,7 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
         tell("reading the logs")
         facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
         runs, contexts, seeds = read_for_comparison(
-            (base, *others), facts, given["format"], given["seeds"]
+            (base, *others), facts, Reading(given["format"], given["columns"]), given["seeds"]
         )
         tell("comparing")
         comparison = compare_runs(

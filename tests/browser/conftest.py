@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gptdiag import compare
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.reader import parse_text
@@ -19,6 +20,7 @@ from gptdiag.report.html.comparison import render as render_comparison
 from gptdiag.simulate import FAULTS, Recipe, log_of
 from gptdiag.source import read_text
 from tests.browser.logs import hostile_log
+from tests.comparison.test_losses import per_byte_pair
 from tests.corpus_files import CORPUS, ROOT
 from tests.helpers import run_of, source_text
 
@@ -47,8 +49,11 @@ FLAGS = (
 Pages = Callable[[str], Path]
 
 
-# Pages of comparisons: two runs with a finding about the pair, several, the same attacked, static.
-COMPARED = ("compared", "compared-four", "compared-hostile", "compared-static")
+# Pages of comparisons; two runs have a finding about the pair.
+COMPARED = (
+    *("compared", "compared-four", "compared-seeds", "compared-per-byte"),
+    *("compared-hostile", "compared-static"),
+)
 
 
 def comparison_of(kind: str) -> Comparison:
@@ -56,6 +61,11 @@ def comparison_of(kind: str) -> Comparison:
         name = "<script>alert(0)</script>.log"
         runs = [parse_text(source_text(hostile_log(rate), name))[0] for rate in (1e-3, 3e-3)]
         return compare_runs(runs)
+    if kind == "compared-seeds":
+        two = ROOT / "tests" / "comparison" / "two_percent"
+        return compare(two / "base", two / "slower", seeds=True)
+    if kind == "compared-per-byte":
+        return compare_runs(per_byte_pair())
     recipes = [Recipe(), Recipe(seed=1, final_loss=1.5, step_ms=40.0)]
     if kind == "compared-four":
         recipes += [Recipe(seed=k, config={"dropout": 0.1 * k}) for k in (2, 3)]

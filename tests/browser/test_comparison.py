@@ -60,6 +60,14 @@ def test_the_first_screen_tells_verdict_figures_and_loss(shown: Tab) -> None:
         assert table < 450
 
 
+@pytest.mark.parametrize("width", [800, 1280])
+def test_a_legend_never_makes_the_page_scroll_sideways(width: int, pages: Pages, tab: Tab) -> None:
+    for kind in COMPARED:
+        tab.open(pages(kind), width=width)
+        assert tab.js("return document.documentElement.scrollWidth") <= width, kind
+    tab.set_screen(1280)
+
+
 def test_hover_tells_the_values_of_all_runs(live: Tab) -> None:
     text = hover(live, 0.3, "step")
     for k, name in enumerate(("base", "run 2" if live.kind == "compared-four" else "new")):

@@ -63,6 +63,8 @@ def _ends(losses: LossDifference) -> str:
         return ""
     numbers = f"{nats(last.new.loss)} against {nats(last.base.loss)}"
     numbers += f" {unit}" if unit != NATS else ""
+    seeds = (last.base.runs, last.new.runs)
+    numbers += f" (means of {seeds[1]} and {seeds[0]} seeds)" if sum(seeds) > 2 else ""
     if last.verdict == ALIKE:
         return f"The last losses, {numbers}, are {ALIKE}."
     return f"The new run ends {'lower' if last.verdict == BETTER else 'higher'}: {numbers}."

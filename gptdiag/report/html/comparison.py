@@ -145,10 +145,7 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
         return None
     summaries = comparison.analysis.summaries
     known = [charts_of(run, summaries[k]) for run, k in zip(runs, chosen, strict=True)]
-    called = [
-        f"{name}, seed 1" if len(comparison.seeds_of(k)) > 1 else name
-        for name, k in zip(figures.heads(comparison), chosen, strict=False)
-    ]
+    called = figures.heads(comparison)
     if comparison.per_byte:
         known = [
             replace(one, loss=per_byte_chart(run)) for one, run in zip(known, runs, strict=True)
@@ -162,7 +159,9 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     for chart in charts:
         chart["id"] = f"over-{kind}-{chart['kind']}"
         chart["bands"] = []
-        chart["alt"] = f"{chart['alt']} {_in_words(chart)}"
+        first = comparison.recipes and chart["kind"] != "difference"
+        seeds = " Of each recipe the first seed." if first else ""
+        chart["alt"] = f"{chart['alt']}{seeds} {_in_words(chart)}"
     ends = [s["steps"][k] for s in charts[0]["series"] for k in (0, -1)]
     first, last = float(min(ends)), float(max(ends))
     if not last > first:
