@@ -21,6 +21,7 @@ from gptdiag.wording import duration, large, percent, signed, significant
 
 BETTER, WORSE, ALIKE = "better", "worse", "not told apart at this noise"
 SHARES = (0.25, 0.5, 1.0)  # of the stretch both runs cover; the last decides
+AT_END, NOT_AT_END = 0.98, 0.8  # of a run's steps
 ANNEALED = 0.5  # of the peak by which the rates of two runs must differ to be told
 
 
@@ -230,6 +231,23 @@ def _extreme(pair: Pair, best: bool) -> Gap | None:
     return gap_of(pair, *sides)
 
 
+def _end_notes(pair: Pair, level: Level) -> tuple[str, ...]:
+    """Return a note where one run is at its end and the other is not, if no learning rate tells."""
+    sources = comparability(pair).sources
+    sides = (level.gap.base, level.gap.new)
+    done = [
+        side.step / float(points_of(run, series)[0][-1] or 1)
+        for (_, run), series, side in zip(pair.sides(), sources, sides, strict=True)
+    ]
+    if max(done) < AT_END or min(done) > NOT_AT_END:
+        return ()
+    ended, other = ("base", "new run") if done[0] > done[1] else ("new run", "base")
+    return (
+        f"at equal {level.axis} the {ended} is at its end and the {other} at {percent(min(done))} "
+        f"of its steps: where the learning rate decays towards the end, that favours the {ended}",
+    )
+
+
 def _schedule_notes(pair: Pair, levels: list[Level]) -> tuple[str, ...]:
     """Return a note where one run is at the end of its learning-rate decay and the other is not."""
     for level in reversed(levels):
@@ -248,4 +266,6 @@ def _schedule_notes(pair: Pair, levels: list[Level]) -> tuple[str, ...]:
                 f"in the base and at {percent(shares[1])} in the new run: they are at different "
                 f"points of their schedules",
             )
+        if None in shares:
+            return _end_notes(pair, level)
     return ()
