@@ -44,6 +44,7 @@ _OTHER_TOOLS = (
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
+_RAISED = re.compile(r"[\w.]*(?:Error|Exception|Interrupt)\b")  # the last line of a traceback
 _SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code
 
 
@@ -323,6 +324,14 @@ def _unrecognised(name: str, lines: list[str], foreign: str) -> FormatError:
         return FormatError(
             f"{name} looks like the output of {foreign}, which this version does not read",
             f"it reads {known}; or write JSONL with gptdiag.RunLog (docs/log-format.md)",
+        )
+    if any(line.lstrip().startswith("Traceback (most recent call") for line in lines):
+        raised = [line.strip() for line in lines if _RAISED.match(line)]
+        why = f", which ends in {raised[-1][:120]!r}" if raised else ""
+        return FormatError(
+            f"{name} holds a Python traceback{why}, and no training lines: the program stopped "
+            "before it logged a step",
+            "that error is what to look at first",
         )
     return FormatError(
         f"{name}: no known log format was recognised in its {len(lines)} sampled lines",

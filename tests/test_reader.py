@@ -38,6 +38,12 @@ def test_python_source_is_named() -> None:
         runs_of(text)
 
 
+def test_a_traceback_alone_is_named() -> None:
+    text = 'Traceback (most recent call last):\n  File "t.py", line 3\nValueError: no data\n'
+    with pytest.raises(FormatError, match="ends in 'ValueError: no data', and no training lines"):
+        parse_text(source_text(text))
+
+
 def test_text_without_training_data_is_refused_with_what_to_do() -> None:
     with pytest.raises(FormatError, match="no known log format") as caught:
         runs_of("Dear diary,\ntoday nothing was trained.\n" * 5)

@@ -11,7 +11,10 @@ How it decides:
     Compares the typical training loss of the last stretch of the log with the best stretch before
     it. The climb must exceed six standard errors of such a stretch, a twentieth of the progress the
     run had made, and 3 % of the loss; and every stretch since the onset must stay up. A validation
-    loss that climbs while the training loss falls is overfitting, not divergence.
+    loss that climbs while the training loss falls is overfitting, not divergence. Where there are
+    too few training losses to judge, but those after the best evaluation rise, the validation loss
+    is judged instead. If only the last evaluation lies that high, and no training loss follows it,
+    the finding is a warning of low confidence.
 
 Example:
     step 1500: train loss 1.9816, val loss 2.0946
@@ -49,6 +52,7 @@ from gptdiag.stats.robust import MEDIAN_ERROR
 from gptdiag.stats.smooth import block_medians, even_blocks
 from gptdiag.wording import digits_of, loss, percent
 
+FEWEST_EVALS = 6
 STRETCHES = 30  # the log is compared in this many stretches, fewer in short ones
 
 
@@ -76,7 +80,7 @@ class _Climb(NamedTuple):
 @detector(
     "GD102",
     severity="error",
-    needs=("steps.loss|evals.train_loss",),
+    needs=("steps.loss|evals.train_loss|evals.val_loss",),
     state="stable",
     options=Options,
 )
@@ -93,13 +97,67 @@ def detect(run: Run, options: Options) -> Finding | Clear:
             options.relative * level[climb.best],
         )
         if rise > needed and len(level) - climb.onset >= 2:
-            return _other_data(run, climb) or _finding(run, climb)
+            return (name != "val_loss" and _other_data(run, climb)) or _finding(run, climb)
         where = f"{loss(rise)} nats above" if rise > 0 else "at"
         clear = clear or Clear(
-            f"the training loss ends {where} its best level; {loss(needed)} above would count"
+            f"the {_loss(name)} ends {where} its best level; {loss(needed)} above would count"
         )
-    assert clear is not None  # there is at least one series
-    return clear
+    found = _last_evaluation(run, options) or clear
+    if found is None:
+        raise NotEnough("needs 12 training losses, or 6 evaluations of the training loss")
+    return found
+
+
+def _loss(column: str) -> str:
+    return "validation loss" if column == "val_loss" else "training loss"
+
+
+def _last_evaluation(run: Run, options: Options) -> Finding | None:
+    """Return that the last evaluation alone has left the level of all before it."""
+    curve, losses = curve_of(run), run.steps.where(np.isfinite(run.steps["loss"]))
+    if curve is None or len(curve) < FEWEST_EVALS or not curve.after:
+        return None
+    low, rise = float(curve.val[curve.best]), float(curve.val[-1] - curve.val[curve.best])
+    needed = max(
+        options.sigmas * max(curve.noise.sigma, smooth_noise(curve.val[len(curve) // 3 :])),
+        options.progress * float(curve.val[0] - low),
+        options.relative * low,
+    )
+    others = float(np.max(curve.val[curve.best : -1])) - low
+    if rise <= needed or others > rise / 3 or (len(losses) and losses.step[-1] > curve.step[-1]):
+        return None
+    first, last = int(curve.step[-2]), int(curve.step[-1])
+    best = f"{loss(low, curve.quantum)} at step {curve.step[curve.best]}"
+    return Finding(
+        message=(
+            f"The last evaluation, {loss(float(curve.val[-1]), curve.quantum)} at step {last}, "
+            f"lies {loss(rise, curve.quantum)} nats above the best, {best}, and nothing logged "
+            "after it tells whether the loss stays up."
+        ),
+        severity="warning",
+        headline=f"the loss jumps at the last evaluation, step {last}",
+        confidence="low",
+        evidence=(
+            Evidence(
+                "evals.val_loss",
+                (first, last),
+                (int(curve.line[-2]), int(curve.line[-1])),
+                {"rise": Quantity(rise, "nats"), "onset": Quantity(last, "step")},
+            ),
+        ),
+        causes=(
+            Cause("the training blows up here", rate_fact(run, last)[0]),
+            Cause("this one evaluation is off", "the same checkpoint evaluated again would decide"),
+        ),
+        remedies=(
+            Remedy(
+                "Evaluate the last checkpoint again before training goes on",
+                f"if its loss stays up, go back to the one of step {curve.step[curve.best]}",
+                verify="a second value close to the first is no accident",
+            ),
+        ),
+        data={"onset": last, "best_step": int(curve.step[curve.best])},
+    )
 
 
 def _other_data(run: Run, climb: _Climb) -> Clear | None:
@@ -133,15 +191,17 @@ def _stretches(run: Run) -> list[tuple[Table, str, Ints]]:
     found = []
     if len(steps) >= 30:
         found.append((steps, "loss", even_blocks(len(steps), max(5, len(steps) // STRETCHES))))
-    if len(evals) >= 6:
+    if len(evals) >= FEWEST_EVALS:
         size = max(1, len(evals) // STRETCHES)
         found.append((evals, "train_loss", even_blocks(len(evals), size)))
     if not found and len(steps) >= 12:
         found.append((steps, "loss", even_blocks(len(steps), 3)))
-    if not found:
-        raise NotEnough(
-            f"needs 12 training losses or 6 evaluations, has {len(steps)} and {len(evals)}"
-        )
+    curve = curve_of(run)
+    if not found and curve is not None and len(curve) >= FEWEST_EVALS:
+        since = steps["loss"][steps.step > curve.step[curve.best]]
+        if len(since) >= 2 and since[-1] > since[0]:  # else it may be overfitting
+            rows = run.evals.where(np.isfinite(run.evals["val_loss"]))
+            found.append((rows, "val_loss", even_blocks(len(rows), 1)))
     return found
 
 
@@ -176,7 +236,7 @@ def _finding(run: Run, climb: _Climb) -> Finding:
         quoted = [int(evals.line[low]), quoted[1], int(evals.line[-1])]
     return Finding(
         message=(
-            f"The training loss climbed from {loss(float(level[best]), quantum)} near step {start} "
+            f"The {_loss(name)} climbed from {loss(float(level[best]), quantum)} near step {start} "
             f"to {loss(float(level[-1]), quantum)} at step {last} and stays up; the climb begins "
             f"near step {first}{lost}."
         ),

@@ -11,7 +11,9 @@ Why it matters:
 How it decides:
     Against the best published figure of a known data set minus three standard errors of the
     evaluation; against 0.1 nats per token (a perplexity of 1.1) on any text; and equality of
-    training and validation loss to the last printed digit in at least four evaluations.
+    training and validation loss to the last printed digit in at least four evaluations. Without a
+    validation loss, a note if the last twentieth of at least 100 training losses, and no fewer than
+    ten of them, lies below 0.1 nats.
 
 Example:
     step 2000: train loss 0.0113, val loss 0.0118
@@ -42,13 +44,14 @@ from gptdiag.measures.curve import Curve, curve_of
 from gptdiag.measures.learning import starts_new
 from gptdiag.registry import detector
 from gptdiag.run import Run
-from gptdiag.wording import loss, perplexity, significant
+from gptdiag.wording import digits_of, loss, perplexity, significant
 
 # Lowest validation losses published for nanoGPT's data sets, in nats per token of their tokeniser.
 BEST_KNOWN: dict[str, tuple[float, int | None, str]] = {
     "shakespeare_char": (1.46, 65, "nanoGPT's README gives 1.4697"),
     "openwebtext": (2.54, None, "GPT-2 XL reaches 2.54"),
 }
+FEWEST = 100  # training losses, where there is no validation loss
 MARGIN = 0.04  # share of the published loss by which a better recipe may go below it
 
 
@@ -59,16 +62,64 @@ class Options:
     sigmas: float = 3.0  # standard errors below the best published loss
 
 
-@detector("GD204", severity="warning", needs=("evals.val_loss",), options=Options, state="stable")
+@detector(
+    "GD204",
+    severity="warning",
+    needs=("evals.val_loss|steps.loss",),
+    options=Options,
+    state="stable",
+)
 def detect(run: Run, options: Options) -> Finding | Clear:
     curve = curve_of(run)
     if curve is None:
-        raise NotEnough("needs a finite validation loss")
+        return _memorised(run, options)
     for rule in (_same, _below_best_known, _near_zero):
         found = rule(run, curve, options)
         if found is not None:
             return found
     return Clear(f"the lowest validation loss is {loss(curve.val[curve.best], curve.quantum)}")
+
+
+def _memorised(run: Run, options: Options) -> Finding | Clear:
+    """Judge a run without validation by its training losses alone."""
+    rows = run.steps.where(np.isfinite(run.steps["loss"]))
+    if len(rows) < FEWEST:
+        raise NotEnough(f"needs a validation loss, or {FEWEST} training losses")
+    last = rows["loss"][-max(FEWEST // 10, len(rows) // 20) :]
+    level, q = float(np.median(last)), digits_of(rows["loss"])
+    if np.max(last) >= options.floor:
+        return Clear(f"the training loss ends at {loss(level, q)}; no validation loss is logged")
+    return Finding(
+        message=(
+            f"The training loss ends at {loss(level, q)} nats (median of the last {len(last)} "
+            f"values), a perplexity of {perplexity(level)}: the training text is known by heart. "
+            "No validation loss tells what the model can do with other text."
+        ),
+        severity="note",
+        headline=f"the training loss of {loss(level, q)} is near zero, without a validation loss",
+        confidence="medium",
+        evidence=(
+            Evidence(
+                "steps.loss",
+                (int(rows.step[-len(last)]), int(rows.step[-1])),
+                (int(rows.line[-len(last)]), int(rows.line[-1])),
+                {"train_loss": Quantity(level, "nats")},
+            ),
+        ),
+        causes=(
+            Cause("a small text was read many times", "its size in tokens would tell the epochs"),
+            _visible("possible"),
+            Cause("the text is a template, padding or code words", "then the loss may be true"),
+        ),
+        remedies=(
+            Remedy(
+                "Keep a part of the text for validation, and evaluate on it",
+                "without it memorising looks like learning",
+                verify="a validation loss close to the training loss",
+            ),
+        ),
+        data={"train_loss": level},
+    )
 
 
 def _same(run: Run, curve: Curve, options: Options) -> Finding | None:
@@ -135,11 +186,11 @@ def _near_zero(run: Run, curve: Curve, options: Options) -> Finding | None:
     )
 
 
-def _visible() -> Cause:
+def _visible(likelihood: str = "likely") -> Cause:
     return Cause(
         "the model sees its target: no shift by one, or no causal mask",
         "one batch with its targets, printed, would decide",
-        "likely",
+        likelihood,
     )
 
 

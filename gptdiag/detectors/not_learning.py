@@ -126,7 +126,7 @@ def _causes(run: Run, found: Stuck) -> list[Cause]:
         causes.append(Cause("no gradient reaches the weights", "its norm is 0", "likely"))
     if found.unmoved:
         said = "the loss never left its first value"
-        tiny = rate is not None and rate.peak < 1e-6
+        tiny = rate is not None and not rate.relative and rate.peak < 1e-6
         causes.append(
             Cause("the learning rate is far too small", f"it is {rate}", "likely")
             if tiny
@@ -149,12 +149,23 @@ def _stuck_causes(run: Run, found: Stuck) -> list[Cause]:
         if at_entropy
         else f"the level is {percent(found.level / _guessing(run))} of a uniform guess"
     )
+    above = found.level > (1 + NEAR) * _guessing(run)
     norm = run.steps["grad_norm"]
     norm = norm[np.isfinite(norm)]
     small = len(norm) >= 20 and float(np.median(norm[-len(norm) // 2 :])) < 0.05 * float(
         np.max(norm[: max(len(norm) // 10, 1)])
     )
     fact, high = rate_fact(run, int(found.levels.step[-1]))
+    low = int(np.argmin(found.levels.loss))
+    if found.level - found.levels.loss[low] > max(6 * found.levels.sigma, NEAR * found.level):
+        was = f"{loss(float(found.levels.loss[low]))} at step {found.levels.step[low]}"
+        return [
+            Cause(
+                "the training blew up, and the weights no longer depend on what they had learnt",
+                f"the loss had come down to {was} and climbed again",
+                "likely",
+            )
+        ]
     died = Cause(
         "the learning rate was too high: the first updates destroyed the weights",
         "the gradient norm fell to a twentieth of its first values and stays there"
@@ -164,7 +175,7 @@ def _stuck_causes(run: Run, found: Stuck) -> list[Cause]:
     )
     targets = Cause(
         "the targets do not belong to the inputs (shuffled, shifted, or masked wrongly)",
-        where + ": frequencies were learnt, context was not",
+        where + ("" if above else ": frequencies were learnt, context was not"),
         "possible" if small or high else "likely",
     )
     return [died, targets]

@@ -275,7 +275,8 @@ def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
     begin, end = int(series.step[first]), int(series.step[-1])
     rate = rate_at(run, end)
     if _stuck(run, series, first):
-        peak = run.number("learning_rate") or (rate.peak if rate else None)
+        logged = rate.peak if rate and not rate.relative else None
+        peak = run.number("learning_rate") or logged
         return (
             Remedy(
                 "Start again with a third of the learning rate, and stop if it stays at this level",

@@ -11,7 +11,9 @@ Why it matters:
 How it decides:
     Takes the differences of both losses at each evaluation after the first third. Their mean must
     lie below zero by three standard errors, and by more than the print resolution. At least five
-    evaluations are needed; two losses printed in different units are not compared.
+    evaluations are needed; two losses printed in different units are not compared. Where only
+    single training losses are logged, their mean on both sides of each evaluation is taken, and the
+    difference must exceed 2 % of the loss: it is measured another way.
 
 Example:
     step 4000: train loss 3.6341, val loss 3.6060
@@ -30,14 +32,14 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity
-from gptdiag.measures.curve import Curve, curve_of
+from gptdiag.measures.curve import Curve, curve_of, training_around
 from gptdiag.registry import detector
 from gptdiag.run import Run
 from gptdiag.stats.robust import mean_and_se
@@ -54,12 +56,15 @@ class Options:
 @detector(
     "GD203",
     severity="note",
-    needs=("evals.val_loss", "evals.train_loss"),
+    needs=("evals.val_loss", "evals.train_loss|steps.loss"),
     options=Options,
     state="stable",
 )
 def detect(run: Run, options: Options) -> Finding | Clear:
     curve = curve_of(run)
+    evaluated = curve is None or bool(np.isfinite(curve.train).any())
+    if curve is not None and not evaluated:
+        curve = replace(curve, train=training_around(run, curve))
     both = np.isfinite(curve.train) if curve is not None else np.zeros(0, dtype=bool)
     rows = np.flatnonzero(both)
     rows = rows[min(len(rows) // 3, max(len(rows) - options.fewest, 0)) :]
@@ -67,11 +72,12 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         raise NotEnough(f"needs {options.fewest} evaluations of both losses, has {int(both.sum())}")
     difference = curve.val[rows] - curve.train[rows]
     mean, error = mean_and_se(difference)
-    if mean > -options.sigmas * max(error, 1e-12) or -mean < curve.quantum:
+    least = curve.quantum if evaluated else options.large * float(np.mean(curve.val[rows]))
+    if mean > -options.sigmas * max(error, 1e-12) or -mean < least:
         return Clear(
             f"the validation loss lies {loss(mean, curve.quantum)} nats above the training loss"
             if mean >= 0
-            else "the two losses differ by no more than their scatter"
+            else "the two losses differ by no more than their scatter, or by little"
         )
     if _other_units(curve):
         return Clear("the two losses seem to be printed in different units (nats and bits)")

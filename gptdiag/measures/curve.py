@@ -119,6 +119,30 @@ def train_fall_since(run: Run, curve: Curve) -> Fall:
     return Fall(float(np.median(before) - np.median(after)), float(error))
 
 
+def training_around(run: Run, curve: Curve) -> Floats:
+    """Return the mean of the training losses on both sides of each evaluation, (n,).
+
+    It spans as many logged losses before as after, so that a falling loss moves it to neither side;
+    NaN where one side has none.
+    """
+    around = np.full(len(curve), np.nan)
+    rows = run.steps.where(np.isfinite(run.steps["loss"]))
+    if len(curve) < 2 or len(rows) < 2:
+        return around
+    at, values = rows.step.astype(np.float64), rows["loss"]
+    if run.setting("loss_over") == "interval":  # a mean belongs to the middle of its steps
+        at = at - np.diff(at, prepend=at[0] - (at[1] - at[0])) / 2
+    half = float(np.median(np.diff(curve.step))) / 2
+    sums = np.append(0.0, np.cumsum(values))
+    low = np.searchsorted(at, curve.step - half)
+    mid = np.searchsorted(at, curve.step)
+    high = np.searchsorted(at, curve.step + half, side="right")
+    each = np.minimum(mid - low, high - mid)
+    good = each > 0
+    around[good] = (sums[mid + each] - sums[mid - each])[good] / (2 * each[good])
+    return around
+
+
 def gap_of(curve: Curve) -> tuple[float, float]:
     """Return (validation minus training loss over the last evaluations, its standard error)."""
     both = np.isfinite(curve.train)

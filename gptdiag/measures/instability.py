@@ -67,6 +67,8 @@ def rate_fact(run: Run, step: int) -> tuple[str, bool | None]:
     rate, parameters = rate_at(run, step), model_of(run).parameters
     if rate is None:
         return "the log does not show the learning rate; a run at a lower one would decide", None
+    if rate.relative:
+        return f"at step {step} it is {rate}", False if rate.decayed else None
     if parameters and rate.peak > FAR * usual_rate(parameters):
         times = significant(rate.peak / usual_rate(parameters), 2)
         return f"its peak, {rate.peak:.2g}, is {times} times the usual for this size", True

@@ -7,10 +7,11 @@ from math import cos, pi
 
 import numpy as np
 
-from gptdiag.run import Floats, Run
+from gptdiag.run import Floats, Run, Table
 from gptdiag.stats.rates import Rates, continued, joined, thinned
 
 KNOTS = 256  # of a schedule that follows from the settings
+RELATIVE = "lr_multiplier"  # the rate of a step as a share of the highest
 PLANNED = "the learning rate follows its settings"
 AGREES = 0.02  # of the peak; logged rates this close to the settings' schedule follow it
 
@@ -22,6 +23,8 @@ class Rate:
     now: float
     peak: float  # the highest so far, or the planned one
     floor: float | None  # where the schedule ends; None if it has no end that is known
+    relative: bool = False  # shares of a highest rate that the log does not tell
+    rises_to: float | None = None  # what a warm-up that is not over aims at
 
     @property
     def decayed(self) -> bool:
@@ -31,6 +34,10 @@ class Rate:
         return self.now <= 0.2 * self.peak
 
     def __str__(self) -> str:
+        if self.relative:
+            return f"{self.now:.2g} of its peak"
+        if self.rises_to is not None:
+            return f"{self.now:.2g}, still rising to {self.rises_to:.2g}"
         if self.floor is not None:
             return f"{self.now:.2g}, on its way from {self.peak:.2g} to {self.floor:.2g}"
         return f"{self.now:.2g}, at most {self.peak:.2g} so far"
@@ -51,23 +58,24 @@ def plan_of(run: Run, until: int) -> Plan:
     Logged rates come first; they go on as the settings say where they followed the settings so
     far, else in the shape they show. Where the log has neither, a constant rate is assumed.
     """
-    table = next((t for t in (run.steps, run.evals) if np.isfinite(t["lr"]).any()), None)
+    logged = logged_rates(run)
     given = from_settings(run, until)
-    if table is None:
+    if logged is None:
         if given is not None:
             return Plan(given, known=True, assumes=PLANNED)
         flat = Rates(np.array([0.0, max(until, 1.0)]), np.ones(2))
         return Plan(flat, known=False, assumes="the learning rate is constant (the log shows none)")
-    rows = table.where(np.isfinite(table["lr"]) & (table["lr"] >= 0))
-    seen = thinned(rows.step, rows["lr"])
+    table, name = logged
+    rows = table.where(np.isfinite(table[name]) & (table[name] >= 0))
+    seen = thinned(rows.step, rows[name])
     if given is not None:
         off = np.abs(given.at(seen.step) - seen.lr)
         if np.median(off) <= AGREES * seen.lr.max() and off[-1] <= AGREES * seen.lr.max():
             return Plan(joined(seen, given), known=True, assumes=PLANNED)
     end = run.number("lr_decay_iters") or run.number("max_iters")
-    rates, name = continued(seen, until, end)
-    stays = name in ("constant", "unknown")
-    how = "the learning rate stays as it is" if stays else f"the {name} decay goes on"
+    rates, shape = continued(seen, until, end)
+    stays = shape in ("constant", "unknown")
+    how = "the learning rate stays as it is" if stays else f"the {shape} decay goes on"
     return Plan(rates, known=True, assumes=how)
 
 
@@ -98,9 +106,12 @@ def from_settings(run: Run, until: int, stretched: int | None = None) -> Rates |
 def rate_at(run: Run, step: int) -> Rate | None:
     """Return the learning rate of a step, None if neither log nor configuration tells it."""
     floor, peak = run.number("min_lr"), run.number("learning_rate")
-    logged = _logged(run, step)
-    if len(logged):
-        return Rate(float(logged[-1]), float(np.max(logged)), floor)
+    logged = logged_rates(run)
+    if logged is not None:
+        table, name = logged
+        so_far = table[name][np.isfinite(table[name]) & (table.step <= step)]
+        if len(so_far):
+            return _seen(so_far, floor, peak, relative=name == RELATIVE)
     if peak is None:
         return None
     if run.setting("decay_lr") is False:
@@ -111,13 +122,22 @@ def rate_at(run: Run, step: int) -> Rate | None:
     return Rate(cosine(step, peak, floor, warmup, end), peak, floor)
 
 
-def _logged(run: Run, step: int) -> Floats:
-    """Return the rates printed with the steps, else with the evaluations, up to a step."""
-    for table in (run.steps, run.evals):
-        rows = np.isfinite(table["lr"]) & (table.step <= step)
-        if rows.any():
-            return table["lr"][rows]
-    return np.zeros(0)
+def _seen(so_far: Floats, floor: float | None, planned: float | None, relative: bool) -> Rate:
+    """Return the last of the rates logged up to a step within its schedule."""
+    now, highest = float(so_far[-1]), float(np.max(so_far))
+    if relative:
+        return Rate(now, highest, None, relative=True)
+    rising = planned is not None and now == highest < (1 - AGREES) * planned
+    return Rate(now, highest, floor, rises_to=planned if rising else None)
+
+
+def logged_rates(run: Run) -> tuple[Table, str] | None:
+    """Return where rates are logged: with the steps, with the evaluations, or as shares of a peak.
+
+    None if the log has none.
+    """
+    places = ((run.steps, "lr"), (run.evals, "lr"), (run.steps, RELATIVE))
+    return next((at for at in places if np.isfinite(at[0][at[1]]).any()), None)
 
 
 def cosine(step: float, peak: float, floor: float, warmup: float, end: float) -> float:

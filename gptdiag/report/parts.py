@@ -35,10 +35,11 @@ def verdict(analysis: Analysis) -> str:
         worst = [f for f in findings if f.severity == severity]
         if worst:
             return _sentence(_named(worst, len(analysis.runs)))
-    skipped = sum(o.status == "skipped" for o in analysis.outcomes)
+    known = {o.code for o in analysis.outcomes}
+    made = {o.code for o in analysis.outcomes if o.status != "skipped"}
     state = "no problem found"
-    if skipped > len(analysis.outcomes) / 2:
-        state += " in what this log shows, which is little"
+    if len(made) < len(known) / 2:
+        state += f" in the {len(made)} of {len(known)} checks that this log allows"
     telling = [f for f in findings if f.code not in ROUTINE]
     noted = f"; worth knowing: {_named(telling, len(analysis.runs))}" if telling else ""
     return _sentence(f"{state}{noted}")

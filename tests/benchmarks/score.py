@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gptdiag.analysis import Analysis
@@ -39,7 +40,8 @@ EXPECTED: dict[str, tuple[set[str], set[str]]] = {
     "GD301": ({"eval_time_spike"}, set()),
     "GD304": (set(), {"time_jitter"}),
     "GD305": ({"throughput_degradation"},
-              {"throughput_degradation_mild", "throughput_shift", "time_jitter"}),
+              {"throughput_degradation_mild", "throughput_shift", "planned_slowdown",
+               "time_jitter"}),
     "GD406": ({"loss_scale_skips"}, {"nan"}),
     "GD402": ({"mfu_wrong_peak"}, set()),
     "GD902": ({"resumed_log", "resume_discontinuity"}, {"restart_with_overlap"}),
@@ -58,17 +60,12 @@ class Score:
     unlabelled: list[str] = field(default_factory=list)  # findings at warning or above
 
 
-def score(folder: str = "nanogpt") -> tuple[dict[str, Score], dict[str, str]]:
-    """Return the scores per detector, and the files that could not be read with the reason."""
-    scores: dict[str, Score] = defaultdict(Score)
+def score() -> tuple[dict[str, dict[str, Score]], dict[str, str]]:
+    """Return the scores by format and detector, and the files not read with the reason."""
+    scores: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(Score))
     unread: dict[str, str] = {}
     seen: set[int] = set()
     for row in labels():
-        own = row["format"] == folder or row["file"].startswith("wandb/nanogpt_") or (
-            row["format"] == "build_nanogpt"
-        )  # fmt: skip
-        if not own:
-            continue
         content = hash((CORPUS / row["file"]).read_bytes())
         if content in seen:  # one run is in the folder twice
             continue
@@ -76,11 +73,21 @@ def score(folder: str = "nanogpt") -> tuple[dict[str, Score], dict[str, str]]:
         try:
             analysis = analyze(CORPUS / row["file"], preview=True)
         except InputError as error:
-            if row["format"] == folder:
-                unread[row["file"]] = str(error)
+            unread[row["file"]] = str(error).splitlines()[0]
             continue
-        _add(scores, row["file"], set(row["labels"]), analysis)
-    return dict(scores), unread
+        _add(scores[analysis.runs[0].format], row["file"], set(row["labels"]), analysis)
+    return scores, unread
+
+
+def total(scores: Iterable[Score]) -> Score:
+    """Return scores added up."""
+    added = Score()
+    for score in scores:
+        added.cases += score.cases
+        added.found += score.found
+        added.missed += score.missed
+        added.unlabelled += score.unlabelled
+    return added
 
 
 def _add(scores: dict[str, Score], name: str, said: set[str], analysis: Analysis) -> None:
@@ -130,18 +137,21 @@ def score_own() -> tuple[dict[str, Score], list[str]]:
 
 def main() -> int:
     """Print the tables and append them to the history."""
-    real, unread = score() if CORPUS.is_dir() else ({}, {})
+    by_format, unread = score()
+    real = {
+        code: total(of[code] for of in by_format.values() if code in of) for code in detectors()
+    }
     own, wrong = score_own()
     rows = {
-        code: {"real": _entry(real.get(code, Score())), "own": _entry(own.get(code, Score()))}
+        code: {"real": _entry(real[code]), "own": _entry(own.get(code, Score()))}
         for code in detectors()
     }
+    formats = {name: _entry(total(of.values())) for name, of in sorted(by_format.items())}
     _print_table(rows)
-    for where, scores in (("real", real), ("own", own)):
-        for code, entry in sorted(scores.items()):
-            for what, names in (("missed", entry.missed), ("unlabelled", entry.unlabelled)):
-                for name in names:
-                    print(f"{where} {code} {what:<10} {name}")
+    for name, entry in formats.items():
+        accused = f"{entry['accused']} accused without a label"
+        print(f"{name:<18}{entry['found']:>4} of {entry['cases']:>3} labelled cases, {accused}")
+    _print_disagreements({"real": real, "own": own})
     found = sum(e.found for e in own.values())
     print(f"right cause first in {found - len(wrong)} of {found} own faults that were found")
     for line in wrong:
@@ -150,8 +160,17 @@ def main() -> int:
         print(f"unread {name}: {why}")
     if "--no-history" not in sys.argv[1:]:
         causes = [found - len(wrong), found]
-        append("score", {"unread": len(unread), "right_causes": causes, "detectors": rows})
+        figures = {"unread": len(unread), "right_causes": causes, "formats": formats}
+        append("score", {**figures, "detectors": rows})
     return 0
+
+
+def _print_disagreements(scores: dict[str, dict[str, Score]]) -> None:
+    for where, by_code in scores.items():
+        for code, entry in sorted(by_code.items()):
+            for what, names in (("missed", entry.missed), ("unlabelled", entry.unlabelled)):
+                for name in names:
+                    print(f"{where} {code} {what:<10} {name}")
 
 
 def _print_table(rows: dict[str, dict[str, dict[str, int]]]) -> None:

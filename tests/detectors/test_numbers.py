@@ -377,3 +377,22 @@ def test_onsets_lie_within_one_evaluation_interval(seed: int) -> None:
 def test_five_percent_slower_is_found_within_fifty_logged_steps() -> None:
     recipe = Recipe(slow_from=4510, slower=0.05, time_noise=0.0126)  # the corpus' median noise
     assert finding_of(recipe, "GD305").severity == "note"
+
+
+@pytest.mark.parametrize(("below", "status"), [(0.15, "found"), (0.02, "clear")])
+def test_single_training_losses_stand_in_for_evaluated_ones(below: float, status: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = ["step,loss,val_loss"]
+    for step in range(1, 2001):
+        level = 3 + 2 / (1 + step / 200)
+        val = f"{level - below + rng.normal(0, 0.003):.4f}" if step % 100 == 0 else ""
+        rows.append(f"{step},{level + rng.normal(0, 0.05):.4f},{val}")
+    assert outcome_of("\n".join(rows) + "\n", "GD203").status == status
+
+
+@pytest.mark.parametrize(("low", "status"), [(0.02, "found"), (0.5, "clear")])
+def test_a_training_loss_near_zero_without_validation_is_noted(low: float, status: str) -> None:
+    rows = [f"{n},{low + 9 * 0.98**n + n % 3 / 1000:.4f}" for n in range(600)]
+    outcome = outcome_of("step,loss\n" + "\n".join(rows) + "\n", "GD204")
+    assert outcome.status == status
+    assert all(f.severity == "note" for f in outcome.findings)

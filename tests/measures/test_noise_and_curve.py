@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gptdiag.measures.curve import curve_of, gap_of, overfits, rise_of
+from gptdiag.measures.curve import curve_of, gap_of, overfits, rise_of, training_around
 from gptdiag.measures.levels import evaluated, trained
 from gptdiag.measures.noise import batch_noise, eval_noise
 from gptdiag.simulate import FAULTS, Recipe
@@ -72,3 +72,14 @@ def test_series_for_trends_carry_their_noise() -> None:
 
 def test_no_training_losses_no_series() -> None:
     assert trained(run_of("step 0: train loss 4.2, val loss 4.2\n"), 60) is None
+
+
+def test_training_losses_around_an_evaluation_lean_to_neither_side() -> None:
+    rows = [f"{s},{4 - s / 1000:.4f},{4 - s / 1000:.4f}" if s % 100 == 0 else
+            f"{s},{4 - s / 1000:.4f}," for s in range(10, 1001, 10)]  # fmt: skip
+    run = run_of("step,loss,val_loss\n" + "\n".join(rows) + "\n1100,,2.9\n")
+    curve = curve_of(run)
+    assert curve is not None
+    around = training_around(run, curve)
+    assert np.isnan(around[-1])  # nothing follows
+    assert around[:-1] == pytest.approx(curve.val[:-1], abs=0.0051)  # half a logged step

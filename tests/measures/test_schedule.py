@@ -102,3 +102,27 @@ def test_plan_without_any_rate_says_so() -> None:
     plan = plan_of(run_of(STEPS.format(*[""] * 11)), 1500)
     assert not plan.known
     assert plan.assumes == "the learning rate is constant (the log shows none)"
+
+
+def test_a_rate_that_still_warms_up_is_not_on_its_way_down() -> None:
+    warming = STEPS.format(*[f", lr {n * 1e-6:.1e}" for n in range(1, 12)])
+    rate = rate_at(run_of("learning_rate = 0.001\n" + warming), 1000)
+    assert rate is not None
+    assert str(rate) in ("1.1e-05, still rising to 0.001", "1.1e-05, at most 1.1e-05 so far")
+
+
+def test_shares_of_a_rate_that_is_not_told_give_the_schedule() -> None:
+    line = "step {:05d}/01000 ({:.2f}%) | loss: 3.000000 | lrm: {:.2f} | dt: 95.50ms | tok/sec: 1\n"
+    shares = [1.0 if n <= 500 else (1000 - n) / 500 for n in range(0, 1000, 10)]
+    text = "".join(
+        line.format(10 * k, k, share).rstrip() + " | mfu: 41.20 | total time: 0.00m\n"
+        for k, share in enumerate(shares)
+    )
+    run = run_of(text)
+    plan = plan_of(run, 1000)
+    assert plan.known
+    assert plan.rates.at([250])[0] == pytest.approx(4 * plan.rates.at([875])[0], rel=0.05)
+    rate = rate_at(run, 990)
+    assert rate is not None
+    assert rate.decayed
+    assert str(rate) == "0.02 of its peak"

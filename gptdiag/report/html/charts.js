@@ -132,7 +132,9 @@
       if (series.mark === "points") points.push({ series, data });
       let first = null;
       for (const glyph of glyphs(series)) {
-        const renderer = plot.add_glyph(glyph, data);
+        // The star may lie on the last step: only what is above the glyphs' level is not cut there.
+        const level = series.mark === "best" ? "annotation" : "glyph";
+        const renderer = plot.add_glyph(glyph, data, { level });
         first ??= renderer;
       }
       if (series.told && anchor === null) [anchor, steps] = [first, series.steps];
