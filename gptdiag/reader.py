@@ -99,7 +99,11 @@ def claimed(path: str, format: str | None = None) -> Format | None:
     return next((f for f in known if f.load and f.claims(Path(path), head)), None)
 
 
-def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+def read_chosen(
+    source: str | os.PathLike[str],
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[Run, ...]:
     """Return the runs of a source, of "train.log#2" only the second.
 
     Raises:
@@ -109,8 +113,8 @@ def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tu
     path = os.fspath(source)
     name, mark, number = path.rpartition("#")
     if not mark or not number.isdigit() or os.path.exists(path):
-        return read_all(path, format)
-    runs = read_all(name, format)
+        return read_all(path, format, columns)
+    runs = read_all(name, format, columns)
     if not 1 <= int(number) <= len(runs):
         raise UsageError(f"{name} has no run {int(number)}: it holds {len(runs)}")
     return (runs[int(number) - 1],)

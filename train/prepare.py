@@ -24,7 +24,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from data_report import Statistics, overlap
+from data_report import Split, Statistics, overlap
 from sources import Source, SourceError, default_name, open_source
 from tqdm import tqdm
 from vocabulary import Characters, Pieces, characters_of, from_meta, gpt2, train_bpe
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     partial = data_dir / f"{final.name}.partial"
     kind = args.tokenizer or source.tokenizer
     prepare = prepare_text if source.text is not None else prepare_documents
-    vocabulary, statistics, lengths = prepare(source, partial, kind, share, args)
+    vocabulary, statistics, lengths, texts = prepare(source, partial, kind, share, args)
     dtype = dtype_of(vocabulary)
     train, val = (
         np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in ("train", "val")
@@ -56,7 +56,9 @@ def main(arguments: list[str]) -> int:
     report = {**statistics.summary(), "val_overlap": round(overlap(train, val), 4)}
     meta = {
         "version": VERSION, "dtype": dtype.name, "train_tokens": lengths[0],
-        "val_tokens": lengths[1], "source": args.source, **vocabulary.meta(), "report": report,
+        "val_tokens": lengths[1], "train_bytes": texts["train"].bytes,
+        "val_bytes": texts["val"].bytes, "val_fingerprint": texts["val"].fingerprint,
+        "source": args.source, **vocabulary.meta(), "report": report,
     }  # fmt: skip
     (partial / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
     for name in ("progress.json", "vocabulary.json"):
@@ -67,10 +69,13 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write a single text whose end is held back; return (vocabulary, statistics, lengths)."""
+    """Write a single text whose end is held back; return what prepare_documents does."""
     assert source.text is not None
     vocabulary = make_vocabulary(kind, [source.text], args.vocab_size)
     cut = int((1 - share) * len(source.text))
+    texts = {"train": Split(), "val": Split()}
+    for split, part in zip(texts.values(), (source.text[:cut], source.text[cut:]), strict=True):
+        split.add(part)
     parts = [vocabulary.encode(part) for part in (source.text[:cut], source.text[cut:])]
     check_lengths([len(part) for part in parts], args.block_size)
     statistics = Statistics(vocabulary.vocab_size, one_text=True)
@@ -79,11 +84,11 @@ def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -
     partial.mkdir(parents=True)
     for split, tokens in zip(("train", "val"), parts, strict=True):
         tokens.astype(dtype_of(vocabulary)).tofile(partial / f"{split}.bin")
-    return vocabulary, statistics, [len(part) for part in parts]
+    return vocabulary, statistics, [len(part) for part in parts], texts
 
 
 def prepare_documents(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write many documents, some of them held back; return (vocabulary, statistics, lengths).
+    """Write many documents, some held back; return (vocabulary, statistics, lengths, texts).
 
     Several processes tokenise a large source; at most a few batches are in memory, and what is
     written is noted down, so that an interrupted run goes on from there.
@@ -103,6 +108,7 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
         stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
         progress = {"batches": 0, "train": 0, "val": 0}
     dtype, statistics = dtype_of(vocabulary), Statistics(vocabulary.vocab_size, one_text=False)
+    splits = {"train": Split(), "val": Split()}
     with contextlib.ExitStack() as stack:
         files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in ("train", "val")}
         for split, file in files.items():  # drop what was written after the last note
@@ -113,8 +119,9 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
             bar.update(sum(len(text) for text in texts))
             for text, tokens in zip(texts, arrays, strict=True):
                 statistics.add(text, tokens)
+                split = "val" if held_back(text, share) else "train"
+                splits[split].add(text)
                 if number >= progress["batches"]:
-                    split = "val" if held_back(text, share) else "train"
                     files[split].write(tokens.astype(dtype).tobytes())
             if number >= progress["batches"]:
                 note_progress(noted, number + 1, files)
@@ -124,7 +131,7 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
     except SourceError:
         shutil.rmtree(partial)
         raise
-    return vocabulary, statistics, lengths
+    return vocabulary, statistics, lengths, splits
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
