@@ -295,3 +295,7 @@ def test_samples_come_from_the_models_own_vocabulary(
     assert capsys.readouterr().out == first
     with pytest.raises(OptionError, match="none of"):
         sample.main(["--out_dir=out", "--start=###"])
+    Path("data").rename("moved")
+    with pytest.raises(OptionError, match="'words', which has the vocabulary, is not in data"):
+        sample.main(command)
+    assert sample.main([*command, "--data_dir=moved"]) == 0
