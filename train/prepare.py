@@ -79,7 +79,8 @@ def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for split, tokens in zip(("train", "val"), parts, strict=True):
-        tokens.astype(dtype_of(vocabulary)).tofile(partial / f"{split}.bin")
+        # Not tofile: that does not say why it could not write.
+        (partial / f"{split}.bin").write_bytes(tokens.astype(dtype_of(vocabulary)).tobytes())
     return vocabulary, statistics
 
 

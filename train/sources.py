@@ -138,15 +138,18 @@ def parquet_documents(files: list[Path]) -> Iterator[str]:
         raise SourceError("parquet files need the extra: pip install 'gptdiag[parquet]'") from error
     for file in files:
         try:
-            # Buffered: else a whole column chunk is read, in some files all of their text.
-            table = pq.ParquetFile(file, buffer_size=2**20)
+            # Not a whole column chunk at once, which in some files is all of their text; and group
+            # by group, for an iterator over all keeps what it has passed.
+            table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
             if "text" not in table.schema_arrow.names:
                 columns = ", ".join(table.schema_arrow.names)
                 raise SourceError(f"{file} has no column `text`; it has {columns}")
             kind = table.schema_arrow.field("text").type
             if kind not in (pa.string(), pa.large_string(), pa.string_view()):
                 raise SourceError(f"the column `text` of {file} holds {kind}, not text")
-            for batch in table.iter_batches(batch_size=ROWS, columns=["text"]):
-                yield from (text for text in batch.column(0).to_pylist() if text)
+            for group in range(table.num_row_groups):
+                rows = table.iter_batches(ROWS, row_groups=[group], columns=["text"])
+                for batch in rows:
+                    yield from (text for text in batch.column(0).to_pylist() if text)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{file} cannot be read as parquet: {error}") from error

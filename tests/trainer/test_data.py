@@ -14,7 +14,7 @@ import pytest
 from batches import Batches, open_dataset, read_meta, read_pickle
 from data_report import Statistics, overlap
 from options import OptionError, Options
-from sources import SourceError
+from sources import SourceError, parquet_documents
 from vocabulary import Pieces, characters_of, from_meta, train_bpe
 
 from tests.trainer.conftest import TEXT
@@ -221,6 +221,20 @@ def test_damaged_parquet_and_other_columns_are_told(
         prepare.main(["a.parquet", "--tokenizer=char"])
     with pytest.raises(SourceError, match="holds list<"):
         prepare.main(["lists.parquet", "--tokenizer=char"])
+
+
+@pytest.mark.parametrize("group", [100, 20_000], ids=["many groups", "one group"])
+def test_parquet_is_read_in_bounded_memory(tmp_path: Path, group: int) -> None:
+    """Neither the groups that were passed nor the whole of a large group stay in memory."""
+    rng = np.random.default_rng(0)
+    texts = [rng.bytes(1500).hex() for _ in range(10_000)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=group,
+                   use_dictionary=False)  # fmt: skip
+    before, most = pa.total_allocated_bytes(), 0
+    for text, expected in zip(parquet_documents([tmp_path / "a.parquet"]), texts, strict=True):
+        assert text == expected
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 12e6, "of 30 MB"
 
 
 def test_this_folder_has_a_name_and_its_hidden_files_are_left_out(
