@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from glob import glob
 from typing import Any
 
 from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.context import Context
-from gptdiag.errors import UsageError, did_you_mean
+from gptdiag.errors import FormatError, UsageError, did_you_mean
 from gptdiag.reader import read_all, read_chosen
+from gptdiag.registry import formats
 from gptdiag.run import Run
 from gptdiag.settings import make_settings
 
@@ -99,11 +103,13 @@ def compare(
     base: Source | Run,
     *others: Source | Run,
     format: str | None = None,
+    columns: Mapping[str, str] | None = None,
     config: str | Sequence[str | None] | None = None,
     gpu: str | Sequence[str | None] | None = None,
     peak_tflops: float | Sequence[float | None] | None = None,
     dataset_tokens: int | Sequence[int | None] | None = None,
     targets: Iterable[float] = (),
+    seeds: bool = False,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
     options: Iterable[str] = (),
@@ -115,9 +121,13 @@ def compare(
     Args:
         base, others: logs, or runs read before. Of a log with several runs "train.log#2" is the
             second; else all of them take part, the first being the base.
+        format: as in `read`.
+        columns: as in `read`, for those logs that have such columns.
         config, gpu, peak_tflops, dataset_tokens: facts the logs do not hold: one for all runs, or
             one per run.
         targets: losses in nats; the time and the tokens to reach them are compared.
+        seeds: each source, a folder or a pattern such as "a/*.jsonl", holds seeds of one recipe,
+            and the recipes are compared; facts are then one per source.
         select, ignore, options, min_confidence, preview: as in `analyze`.
 
     Raises:
@@ -130,24 +140,92 @@ def compare(
         min_confidence=min_confidence,
         preview=preview,
     )
-    runs = read_together((base, *others), format)
-    facts = (config, gpu, peak_tflops, dataset_tokens)
-    contexts = contexts_of(dict(zip(FACTS, facts, strict=True)), len(runs))
-    return compare_runs(runs, contexts=contexts, settings=settings, wanted=tuple(targets))
+    facts = dict(zip(FACTS, (config, gpu, peak_tflops, dataset_tokens), strict=True))
+    runs, contexts, sizes = read_for_comparison(
+        (base, *others), facts, Reading(format, columns), seeds
+    )
+    return compare_runs(
+        runs, contexts=contexts, settings=settings, wanted=tuple(targets), seeds=sizes
+    )
 
 
-def read_together(sources: Sequence[Source | Run], format: str | None = None) -> list[Run]:
+def read_for_comparison(
+    sources: Sequence[Source | Run], facts: Mapping[str, Any], reading: Reading, seeds: bool
+) -> tuple[list[Run], list[Context], list[int]]:
+    """Return the runs of a comparison, what the user adds to each, and how many are of each recipe.
+
+    Without `seeds` there are no recipes, and facts are one per run.
+    """
+    if not seeds:
+        runs = read_together(sources, reading)
+        return runs, contexts_of(facts, len(runs)), []
+    recipes = [read_seeds(source, reading) for source in sources]
+    reading.check()
+    contexts = contexts_of(facts, len(recipes))
+    return (
+        [run for recipe in recipes for run in recipe],
+        [context for context, recipe in zip(contexts, recipes, strict=True) for _ in recipe],
+        [len(recipe) for recipe in recipes],
+    )
+
+
+@dataclass
+class Reading:
+    """How the logs of a comparison are read; they may be of several formats."""
+
+    format: str | None = None
+    columns: Mapping[str, str] | None = None
+    taken: bool = False  # whether a log was read by these columns
+
+    def runs(self, source: Source | Run) -> Sequence[Run]:
+        """Return the runs of a source; logs whose format names its values itself stay as they are.
+
+        Raises:
+            UsageError: the log lacks such a column.
+        """
+        if isinstance(source, Run):
+            return (source,)
+        if not self.columns:
+            return read_chosen(source, self.format)
+        with suppress(FormatError):
+            found = read_chosen(source, self.format)
+            if not formats()[found[0].format].takes_columns:
+                return found
+        self.taken = True
+        return read_chosen(source, self.format, self.columns)
+
+    def check(self) -> None:
+        """Raise a UsageError if no log was read by the columns that were given."""
+        if self.columns and not self.taken:
+            raise UsageError(
+                "no log takes --map: all are of formats that name their values themselves",
+                "it is for tables, JSON and key=value text",
+            )
+
+
+def read_seeds(source: Source | Run, reading: Reading) -> Sequence[Run]:
+    """Return all runs of a file, of a folder, or of the files that match a pattern."""
+    if isinstance(source, Run):
+        return (source,)
+    name = os.fspath(source)
+    matching = [] if os.path.exists(name) else sorted(glob(name))
+    return [run for one in matching or [name] for run in reading.runs(one)]
+
+
+def read_together(sources: Sequence[Source | Run], reading: Reading) -> list[Run]:
     """Return the runs of sources that are to be compared, the base first; see `compare`."""
     runs: list[Run] = []
     for source in sources:
-        found = (source,) if isinstance(source, Run) else read_chosen(source, format)
+        found = reading.runs(source)
         if not runs and len(found) > 1 and len(sources) > 1:
             name = os.fspath(found[0].source)
             raise UsageError(
                 f"{name} holds {len(found)} runs, and the base must be one of them",
-                f"name it: {name}#1 to {name}#{len(found)}",
+                f"name it: {name}#1 to {name}#{len(found)}; or give --seeds if they are seeds of "
+                f"one recipe",
             )
         runs += found
+    reading.check()
     return runs
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from gptdiag.record import MAX_QUOTED, MISSING, Problem, Record, Rows, Value, is_there
+from gptdiag.record import BIGGEST, MAX_QUOTED, MISSING, Problem, Record, Rows, Value, is_there
 from gptdiag.registry import Format
 from gptdiag.run import Event, Ints, LineCount, Part, Run, Segment, SourceText, Table, empty_table
 from gptdiag.segments import END_EVENTS, Arrived, Span, split_into_runs
@@ -116,7 +116,11 @@ class RunBuilder:
             return
         if isinstance(item, Rows):
             self.read_lines.frombytes(item.line.tobytes())
-            (self.evals if item.kind == "eval" else self.steps).extend(item)
+            if item.kind != "read":
+                (self.evals if item.kind == "eval" else self.steps).extend(item)
+            return
+        if not _is_countable(item):
+            self.problems.append(Problem(item.line, "", "a number too large to be counted"))
             return
         if not self.read_lines or self.read_lines[-1] != item.line:
             self.read_lines.append(item.line)
@@ -143,7 +147,8 @@ class RunBuilder:
             steps = steps.where(slice(0, -1))
         self.events.sort(key=attrgetter("line"))
         self.settings.sort(key=itemgetter(1))
-        problems = sorted([*self.problems, cut] if cut else self.problems)
+        found = [*self.problems, cut] if cut else self.problems
+        problems = sorted(p if p.text else _quoted(p, text) for p in found)
         read = np.setdiff1d(np.array(self.read_lines, dtype=np.int64), [p.line for p in problems])
         rows = Arrived(steps, evals, step_rank[: len(steps)], eval_rank, tuple(self.events))
         spans = split_into_runs(rows, total_lines=len(text.lines))
@@ -205,6 +210,19 @@ class RunBuilder:
             or {name: str(flags.get(name, f"--{name}")) for name in {**config, **flags}},
             text=text,
         )
+
+
+def _is_countable(record: Record) -> bool:
+    """Return whether step and settings are numbers that later arithmetic can hold."""
+    if record.step is not None and not -BIGGEST <= record.step <= BIGGEST:
+        return False
+    if record.kind in ("step", "eval"):
+        return True  # those values are floats
+    return not any(type(v) is int and abs(v) > 4 * BIGGEST for v in record.values.values())
+
+
+def _quoted(problem: Problem, text: SourceText) -> Problem:
+    return problem._replace(text=text.line(problem.line)[:MAX_QUOTED])
 
 
 def _of_earlier_attempt(event: Event, span: Span) -> Event:

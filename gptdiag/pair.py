@@ -19,6 +19,7 @@ class Pair:
     base: Run
     new: Run
     runs: tuple[Run, ...] = ()  # all that were given: some may differ in nothing but their seed
+    recipes: tuple[tuple[Run, ...], ...] = ()  # which of them the user calls seeds of one recipe
 
     def sides(self) -> tuple[tuple[str, Run], tuple[str, Run]]:
         """Return both runs with the names they have in evidence and in what is said."""

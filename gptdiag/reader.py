@@ -18,7 +18,7 @@ from gptdiag.formats._columns import check_map, names_in, no_column
 from gptdiag.record import Item, Line, NextRun, problem
 from gptdiag.registry import Format, find_format, formats
 from gptdiag.run import Run, SourceText
-from gptdiag.source import MAX_LINE, read_text
+from gptdiag.source import read_text
 
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
 HEAD = 256  # bytes that a format may claim a binary file by
@@ -40,7 +40,6 @@ LOG_ENDINGS = (
 # What other tools write, known and not read yet: saying so beats guessing. Two lines settle it, one
 # where a file holds only one.
 _OTHER_TOOLS = (
-    (r"iter \d+ step \d+: loss", "LitGPT", 2),
     (r"Iter \d+: (?:Train|Val) loss [\d.]+, (?:Learning|It/|Tok|Val took)", "mlx-lm", 2),
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
@@ -100,7 +99,11 @@ def claimed(path: str, format: str | None = None) -> Format | None:
     return next((f for f in known if f.load and f.claims(Path(path), head)), None)
 
 
-def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tuple[Run, ...]:
+def read_chosen(
+    source: str | os.PathLike[str],
+    format: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[Run, ...]:
     """Return the runs of a source, of "train.log#2" only the second.
 
     Raises:
@@ -110,8 +113,8 @@ def read_chosen(source: str | os.PathLike[str], format: str | None = None) -> tu
     path = os.fspath(source)
     name, mark, number = path.rpartition("#")
     if not mark or not number.isdigit() or os.path.exists(path):
-        return read_all(path, format)
-    runs = read_all(name, format)
+        return read_all(path, format, columns)
+    runs = read_all(name, format, columns)
     if not 1 <= int(number) <= len(runs):
         raise UsageError(f"{name} has no run {int(number)}: it holds {len(runs)}")
     return (runs[int(number) - 1],)
@@ -211,8 +214,9 @@ def build_runs(text: SourceText, format: Format, items: Iterable[Item]) -> tuple
     runs: list[Run] = []
     for mark, builder in zip(marks, builders, strict=True):
         for no in text.cut_lines:
-            why = f"longer than {MAX_LINE:,} characters, of which only the first were read"
-            builder.add(problem(Line(no, text.lines[no - 1]), why))
+            line = text.lines[no - 1]
+            why = f"longer than {len(line):,} characters, of which only the first were read"
+            builder.add(problem(Line(no, line), why))
         runs += (_named(run, mark) for run in builder.build(text))
     if len(builders) == 1:
         return tuple(runs)

@@ -19,6 +19,9 @@ MISSING_BITS = 0x7FF8_6D69_7373_2E2E
 MISSING: float = struct.unpack("<d", struct.pack("<Q", MISSING_BITS))[0]
 
 
+BIGGEST = 2**62  # a step or a setting beyond this is damage: sums of it would overflow
+
+
 class Line(NamedTuple):
     """One line of a log as text, without its line ending."""
 
@@ -50,13 +53,20 @@ class Record(NamedTuple):
 class Rows(NamedTuple):
     """Many step or eval records at once: what a format yields for regular lines.
 
-    Means exactly the records that `expand` makes of it.
+    Means exactly the records that `expand` makes of it. Of kind "read", it holds nothing but lines
+    whose numbers stand in other rows.
     """
 
     line: NDArray[np.int64]  # (n,)
     step: NDArray[np.int64]  # (n,)
     columns: Mapping[str, NDArray[np.float64]]  # name -> (n,), MISSING where a row has no value
-    kind: str = "step"  # or "eval"
+    kind: str = "step"  # or "eval", "read"
+
+
+def lines_read(lines: Sequence[int] | NDArray[np.int64]) -> Rows:
+    """Return the mark that these lines were read, their numbers standing in other rows."""
+    line = np.array(lines, dtype=np.int64)
+    return Rows(line, np.zeros_like(line), {}, "read")
 
 
 class NextRun(NamedTuple):
@@ -99,6 +109,8 @@ def expand(items: Iterable[Item]) -> Iterator[Record | Problem]:
     for item in items:
         if isinstance(item, (Record, Problem)):
             yield item
+        elif isinstance(item, Rows) and item.kind == "read":
+            yield from (Record("system", no, None, {}) for no in item.line.tolist())
         elif isinstance(item, Rows):
             there = {n: is_there(values).tolist() for n, values in item.columns.items()}
             columns = {n: values.tolist() for n, values in item.columns.items()}

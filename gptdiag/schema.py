@@ -41,7 +41,7 @@ KINDS: dict[str, tuple[Field, ...]] = {
         Field("config", "object", "", "every setting of the trainer, under its own names"),
         Field("system", "object", "", "machine: device, gpu, dtype, world_size, versions"),
         Field("model", "object", "", "model: parameters, vocab_size, flops_per_token"),
-        Field("data", "object", "", "data: name, dataset_tokens, fingerprint"),
+        Field("data", "object", "", "data: name, dataset_tokens, fingerprint, val_bytes_per_token"),
         Field("code", "object", "", "code: version, commit"),
     ),
     "step": (

@@ -24,9 +24,11 @@ CHUNK = 1 << 20  # bytes read at a time
 PACKED = 1 << 16  # compressed bytes expanded at a time: they may grow a thousandfold
 SAMPLE = 4096  # bytes the encoding is told from
 MAX_LINE = 100_000  # characters kept of one line
+MAX_DOCUMENT = 1 << 25  # of a first line that begins like JSON: the file may be one document
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_ARRAY, _BETWEEN = re.compile(r"\[\s*\{"), re.compile(r"\},\s*(?=\{)")  # of JSON objects
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -89,6 +91,10 @@ def _decode(name: str, raw: BinaryIO) -> SourceText:
         splitter.feed(decoder.decode(chunk))
     splitter.feed(decoder.decode(b"", final=True))
     lines, unfinished = splitter.finish()
+    cut = tuple(splitter.cut_lines)
+    if len(lines) == 1:
+        lines = _entries(lines[0])
+        cut = (len(lines),) if cut else ()
     if not any(line and not line.isspace() for line in lines):
         if notes:
             raise InputError(f"{name}: nothing could be read, {notes[0]}", "copy the file again")
@@ -99,9 +105,19 @@ def _decode(name: str, raw: BinaryIO) -> SourceText:
         encoding=encoding,
         bad_characters=splitter.bad_characters,
         unfinished=unfinished,
-        cut_lines=tuple(splitter.cut_lines),
+        cut_lines=cut,
         notes=tuple(notes),
     )
+
+
+def _entries(line: str) -> list[str]:
+    """Return a JSON document that was written on one line with each entry of its list on its own.
+
+    So that each number has a line to be shown, as in the same document with line breaks.
+    """
+    if line[:1] != "{" or not _ARRAY.search(line):
+        return [line]
+    return _BETWEEN.sub("},\n", line).split("\n")
 
 
 def _unpacked(raw: BinaryIO, notes: list[str]) -> Iterator[bytes]:
@@ -201,9 +217,11 @@ class _Splitter:
         return self.lines, False
 
     def _shortened(self, line: str, unfinished: bool = False) -> str:
-        """Return a line without escape sequences and cut to MAX_LINE characters."""
+        """Return a line without escape sequences and cut to the characters that are kept."""
         if len(line) > MAX_LINE:
-            line, self._overlong = line[:MAX_LINE], True
+            most = MAX_LINE if self.lines or line[0] != "{" else MAX_DOCUMENT
+            self._overlong |= len(line) > most
+            line = line[:most]
         if unfinished:
             return line
         if self._overlong:

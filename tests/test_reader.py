@@ -22,7 +22,7 @@ from tests.helpers import runs_of, source_text
 
 LOG = console_log(Recipe(steps=600, eval_interval=100))
 OTHER_TOOLS = {
-    "LitGPT": "iter 10 step 3: loss 2.1034, iter time: 214.40ms (optimizer.step)\n",
+    "mlx-lm": "Iter 30: Train loss 2.105, Learning Rate 1.000e-05, It/sec 1.250, Peak mem 4.1 GB\n",
 }
 
 

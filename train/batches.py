@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from data_report import Split
 from options import HERE, OptionError, Options
 from torch import Tensor
+from vocabulary import from_meta
 
 GPT2_TOKENS = 50257
 IN_MEMORY = 256 * 2**20  # bytes; a larger file is mapped, not read
@@ -34,6 +36,28 @@ class Dataset:
             for part in (np.int64(len(tokens)), tokens[:65536], tokens[-65536:]):
                 crc = zlib.crc32(np.ascontiguousarray(part).tobytes(), crc)
         return f"{crc:08x}"
+
+    def text_facts(self) -> dict:
+        """Return the bytes of a token in both splits and a checksum of the validation text.
+
+        They make losses of other tokens of the same text comparable. Empty where the data set does
+        not know its text: it was made by another program than ours, and not from characters.
+        """
+        meta, val = self.meta, self.splits["val"]
+        if "val_fingerprint" in meta:
+            return {
+                "train_bytes_per_token": round(meta["train_bytes"] / meta["train_tokens"], 6),
+                "val_bytes_per_token": round(meta["val_bytes"] / meta["val_tokens"], 6),
+                "val_fingerprint": meta["val_fingerprint"],
+            }
+        if "itos" not in meta:
+            return {}
+        text = Split()  # nanoGPT's shakespeare_char
+        text.add(from_meta(meta).decode(val.tolist()))
+        return {
+            "val_bytes_per_token": round(text.bytes / len(val), 6),
+            "val_fingerprint": text.fingerprint,
+        }
 
     def check(self, options: Options) -> None:
         """Raise an OptionError if a window does not fit."""

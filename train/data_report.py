@@ -14,6 +14,25 @@ LONG_LINE = 20  # characters; shorter lines repeat by nature
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the rolling hash: odd, bits well mixed
 
 
+class Split:
+    """The text of one split: its size, and a checksum that no tokenizer changes."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._digest = blake2b(digest_size=8)
+
+    def add(self, text: str) -> None:
+        """Count one document; marks between documents are no text."""
+        data = text.encode("utf-8", errors="replace")
+        self.bytes += len(data)
+        self._digest.update(data)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the checksum: the same text gives the same."""
+        return self._digest.hexdigest()
+
+
 class Statistics:
     """Counts while the documents pass by."""
 

@@ -25,7 +25,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from data_report import Statistics
+from data_report import Split, Statistics
 from sources import Source, SourceError, default_name, open_source
 from tqdm import tqdm
 from vocabulary import Characters, Pieces, characters_of, from_meta, gpt2, train_bpe
@@ -49,15 +49,16 @@ def main(arguments: list[str]) -> int:
     partial = data_dir / f"{final.name}.partial"
     kind = args.tokenizer or source.tokenizer
     prepare = prepare_text if source.text is not None else prepare_documents
-    vocabulary, statistics = prepare(source, partial, kind, share, args)
+    vocabulary, statistics, texts = prepare(source, partial, kind, share, args)
     dtype = dtype_of(vocabulary)
     train, val = (
         np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in ("train", "val")
     )
     meta = {
         "version": VERSION, "dtype": dtype.name, "train_tokens": len(train),
-        "val_tokens": len(val), "source": args.source, **vocabulary.meta(),
-        "report": statistics.summary(train, val),
+        "val_tokens": len(val), "train_bytes": texts["train"].bytes,
+        "val_bytes": texts["val"].bytes, "val_fingerprint": texts["val"].fingerprint,
+        "source": args.source, **vocabulary.meta(), "report": statistics.summary(train, val),
     }  # fmt: skip
     (partial / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
     for name in ("progress.json", "vocabulary.json"):
@@ -68,10 +69,13 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write a single text whose end is held back; return (vocabulary, statistics)."""
+    """Write a single text whose end is held back; return what prepare_documents does."""
     assert source.text is not None
     vocabulary = make_vocabulary(kind, [source.text], args.vocab_size)
     cut = int((1 - share) * len(source.text))
+    texts = {"train": Split(), "val": Split()}
+    for split, part in zip(texts.values(), (source.text[:cut], source.text[cut:]), strict=True):
+        split.add(part)
     parts = [vocabulary.encode(part) for part in (source.text[:cut], source.text[cut:])]
     check_lengths([len(part) for part in parts], args.block_size)
     statistics = Statistics(one_text=True)
@@ -81,11 +85,11 @@ def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -
     for split, tokens in zip(("train", "val"), parts, strict=True):
         # Not tofile: that does not say why it could not write.
         (partial / f"{split}.bin").write_bytes(tokens.astype(dtype_of(vocabulary)).tobytes())
-    return vocabulary, statistics
+    return vocabulary, statistics, texts
 
 
 def prepare_documents(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write many documents, some of them held back; return (vocabulary, statistics).
+    """Write many documents, some held back; return (vocabulary, statistics, texts of the splits).
 
     Several processes tokenise a large source; at most a few batches are in memory, and what is
     written is noted down, so that an interrupted run goes on from there: it reads the texts again,
@@ -109,6 +113,7 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
         partial.mkdir(parents=True)
         stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
     dtype, statistics = dtype_of(vocabulary), Statistics(one_text=False)
+    splits = {"train": Split(), "val": Split()}
     with contextlib.ExitStack() as stack:
         files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in ("train", "val")}
         for split, file in files.items():  # drop what was written after the last note
@@ -117,19 +122,21 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
         documents = iter(documents)
         batches = iter(lambda: list(up_to(documents, BATCH_CHARACTERS)), [])
 
-        def count(texts: list[str]) -> None:
-            bar.update(sum(len(text) for text in texts))
-            for text in texts:
-                statistics.add(text)
+        def split_of(text: str) -> str:  # and count it
+            statistics.add(text)
+            split = "val" if held_back(text, share) else "train"
+            splits[split].add(text)
+            return split
 
         for texts in islice(batches, progress["batches"]):
-            count(texts)
+            bar.update(sum(len(text) for text in texts))
+            for text in texts:
+                split_of(text)
         encoded = encode_batches(batches, vocabulary, source.size, args.workers)
         for texts, arrays in stack.enter_context(contextlib.closing(encoded)):
-            count(texts)
+            bar.update(sum(len(text) for text in texts))
             for text, tokens in zip(texts, arrays, strict=True):
-                split = "val" if held_back(text, share) else "train"
-                files[split].write(tokens.astype(dtype).tobytes())
+                files[split_of(text)].write(tokens.astype(dtype).tobytes())
             progress["batches"] += 1
             note_progress(noted, progress, files)
     lengths = [(partial / f"{s}.bin").stat().st_size // dtype.itemsize for s in ("train", "val")]
@@ -138,7 +145,7 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
     except SourceError:
         shutil.rmtree(partial)
         raise
-    return vocabulary, statistics
+    return vocabulary, statistics, splits
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -185,6 +185,7 @@ def main(arguments: list[str]) -> int:
         data={
             "dataset": options.dataset, "dataset_tokens": len(dataset.splits["train"]),
             "val_tokens": len(dataset.splits["val"]), "fingerprint": dataset.fingerprint(),
+            **dataset.text_facts(),
             "unigram_entropy": dataset.meta.get("report", {}).get("unigram_entropy"),
         },
         code={"version": __version__, "commit": source_version()},

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from gptdiag.api import FACTS, contexts_of, read_together
+from gptdiag.api import FACTS, Reading, read_for_comparison
 from gptdiag.commands._facts import facts_per_run
+from gptdiag.commands._map import map_option
 from gptdiag.commands._matplotlib import load_matplotlib
 from gptdiag.commands._options import (
     comparison_report_options,
@@ -31,6 +32,7 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
 @click.argument("base", metavar="BASE")
 @click.argument("others", nargs=-1, metavar="NEW...")
 @format_option
+@map_option
 @comparison_report_options
 @click.option(
     "--target",
@@ -38,6 +40,11 @@ from gptdiag.errors import EXIT_DETECTOR_FAILED, EXIT_FINDINGS, EXIT_OK
     multiple=True,
     metavar="LOSS",
     help="Compare time and tokens to reach this loss.",
+)
+@click.option(
+    "--seeds",
+    is_flag=True,
+    help='Each argument, a folder or a quoted pattern ("a/*.jsonl"), is one recipe in seeds.',
 )
 @click.option("--plot", metavar="FILE", help="Also draw all losses: .png, .svg or .pdf.")
 @click.option(
@@ -62,11 +69,13 @@ def command(shared: dict[str, bool], /, base: str, others: tuple[str, ...], **gi
         figure_kind(given["plot"])  # before the work
     with progress() as tell:
         tell("reading the logs")
-        runs = read_together((base, *others), given["format"])
-        tell("comparing")
         facts = {name: [None if v == "-" else v for v in given[name]] for name in FACTS}
+        runs, contexts, seeds = read_for_comparison(
+            (base, *others), facts, Reading(given["format"], given["columns"]), given["seeds"]
+        )
+        tell("comparing")
         comparison = compare_runs(
-            runs, contexts=contexts_of(facts, len(runs)), settings=settings, wanted=given["target"]
+            runs, contexts=contexts, settings=settings, wanted=given["target"], seeds=seeds
         )
         text = rendered(comparison, given["report"], given["output"])
     write_output(text, given["output"], given["force"])

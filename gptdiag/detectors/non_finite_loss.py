@@ -71,7 +71,7 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
     step = int(table.step[first])
     before = f", after {loss(values[good[-1]])} at step {table.step[good[-1]]}" if len(good) else ""
     rest = (
-        f"all {plural(int(bad[first:].sum()), 'later value')} are non-finite"
+        f"all {plural(int(bad[first:].sum()), 'value')} from there on are non-finite"
         if bad[first:][table.has(name)[first:]].all()
         else f"{plural(int(bad.sum()), 'value')} in all, the last at step {table.step[bad][-1]}"
     )
@@ -79,6 +79,8 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
     told = f" The trainer prints such a loss as {shown}." if shown and name == "loss" else ""
     lines = [int(table.line[good[-1]])] if len(good) else []
     at_once = step <= 1 and _never_finite(run)
+    if not len(good) and not at_once and not starts_new(run):
+        before = ", the first of this log, so that it began before it"
     saved = [e for e in run.event("save") if e.line < table.line[first]]
     return Finding(
         message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.{told}",
@@ -130,6 +132,7 @@ def _causes(run: Run, step: int, lasting: bool) -> tuple[Cause, ...]:
     climb = "; ".join(fact for fact in (norm_climb(run, step), loss_climb(run, step)) if fact)
     fact, high = rate_fact(run, step)
     causes = []
+    unseen = not climb and not np.isfinite(run.steps["loss"][run.steps.step < step]).any()
     if skipped or half:
         facts = ["dtype is float16"] if half else []
         if skipped:
@@ -147,7 +150,11 @@ def _causes(run: Run, step: int, lasting: bool) -> tuple[Cause, ...]:
     causes.append(
         Cause(
             "the training became unstable: the learning rate is too high",
-            f"{climb}; {fact}" if climb else f"no climb shows before it; {fact}",
+            f"{climb}; {fact}"
+            if climb
+            else f"the steps before, which this log lacks, would decide; {fact}"
+            if unseen
+            else f"no climb shows before it; {fact}",
             "likely"
             if climb or high
             else "unlikely"
@@ -155,7 +162,7 @@ def _causes(run: Run, step: int, lasting: bool) -> tuple[Cause, ...]:
             else "possible",
         )
     )
-    if not climb:
+    if not climb and not unseen:
         causes.append(
             Cause(
                 "one bad batch, or an overflow in a single operation",
@@ -182,7 +189,9 @@ def _remedies(run: Run, saved_line: int | None) -> tuple[Remedy, ...]:
     if run.setting("dtype") in (None, "float16"):
         found.append(
             Remedy(
-                "Train in bfloat16",
+                "Train in bfloat16"
+                if run.setting("dtype")
+                else "If it runs in float16, use bfloat16",
                 "it has the range of float32, so nothing overflows and nothing is skipped",
                 change(run, dtype="bfloat16"),
                 risk="needs an Ampere GPU or later; a V100 or T4 has none",

@@ -114,7 +114,8 @@ def facts_of(roles: Mapping[str, str], line: int) -> Record:
 def floats(cells: Sequence[object]) -> Floats:
     """Return cells as numbers, MISSING where a cell is empty or no number. (n,)"""
     try:
-        return np.array(list(map(float, cells)))  # type: ignore[arg-type]
+        told = [MISSING if c is None or c == "" else float(c) for c in cells]  # type: ignore[arg-type]
+        return np.array(told)
     except (TypeError, ValueError, OverflowError):
         return np.array([_number(cell) for cell in cells])
 
@@ -178,8 +179,8 @@ def _place_train_loss(columns: dict[str, Floats], evals: dict[str, Floats]) -> N
     """
     train = columns.pop("train_loss")
     val = evals.get("val_loss")
-    beside = val is not None and np.mean(is_there(val)[is_there(train)]) > _REPEATED
-    if beside:
+    there = is_there(train)
+    if val is not None and np.sum(is_there(val) & there) > _REPEATED * np.sum(there):
         evals["train_loss"] = train
     elif "loss" not in columns:
         columns["loss"] = train

@@ -51,7 +51,7 @@ _GPU = re.compile(
     r"(?:NVIDIA|Tesla|GeForce|Quadro|AMD Instinct) (?!Driver|Corporation|Apex|Release|CUDA|NCCL)"
     r"(?:[A-Z0-9][\w.-]*[ -]?){1,6}"
 )
-_RANK = re.compile(r"(?:\[(?:default)?rank|\brank[ =:])(\d+)\b|^\s*(\d{1,4}):\s", re.I)
+_RANK = re.compile(r"(?:\[(?:default)?rank|\brank[ =:])(\d{1,6})\b|^\s*(\d{1,4}):\s", re.I)
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 
 

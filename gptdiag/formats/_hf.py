@@ -26,6 +26,7 @@ _NAMES = {
 }
 _NO_COLUMNS = {"epoch", "step", "global_step", "global_step/max_steps", "total_flos"}
 MOST_STEPS = 2**53  # that a float counts exactly
+TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next entry
 
 FLAGS = {
@@ -82,6 +83,41 @@ def as_number(value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan
+
+
+def told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]]]:
+    """Return the entries of a process, and the lines of repeated ones with the index of the entry
+    they repeat.
+
+    Of the two epochs of a repeated entry the exact one counts.
+    """
+    found: list[Entry] = []
+    again: list[tuple[int, int]] = []
+    last = None
+    for entry in printed:
+        if last is not None and entry[3] - last[3] <= TWICE and _repeats(entry, last):
+            again.append((entry.line, len(found) - 1))
+            epoch = max(entry.raw["epoch"], last.raw["epoch"], key=lambda e: len(str(e)))
+            found[-1] = last._replace(raw={**last.raw, "epoch": epoch}, epoch=as_number(epoch))
+            last = None  # a third one is not meant
+        else:
+            found.append(entry)
+            last = entry
+    return found, again
+
+
+def _repeats(entry: Entry, last: Entry) -> bool:
+    if entry.kind != last.kind or not abs(entry.epoch - last.epoch) <= TWICE:
+        return False
+    if entry.kind == "step":
+        loss, before = entry.raw["loss"], last.raw["loss"]
+        if loss != before and str(loss) != str(before):  # NaN is not equal to itself
+            return False
+    # Two callbacks may show different parts of an entry. As text, so that NaN equals NaN.
+    if entry.raw.keys() == last.raw.keys():
+        return str({**entry.raw, "epoch": 0}) == str({**last.raw, "epoch": 0})
+    names = entry.raw.keys() & last.raw.keys() & {"loss", "eval_loss", "train_loss"}
+    return all(str(entry.raw[name]) == str(last.raw[name]) for name in names)
 
 
 def records_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._hf import MOST_STEPS, Entry, as_number
+from gptdiag.record import Value
 from gptdiag.run import Floats
 
 ROUNDED = 0.01  # older versions print the epoch with two decimals
@@ -57,7 +58,7 @@ PARTS = "the epoch, in the largest parts that fit all entries: they may be sever
 
 def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
     """Return the steps of the entries of one process, never decreasing; sets `known.unit`."""
-    given = [_given(entry) for entry in entries]
+    given = [_given(entry) for entry in entries] if _given(entries[0]) is not None else [None]
     if all(step is not None for step in given):
         return Steps(_rising([step or 0 for step in given], entries), "the entries")
     epoch = np.array([entry.epoch for entry in entries])
@@ -76,6 +77,17 @@ def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
     if per_epoch is None or epoch.max() * per_epoch > MOST_STEPS:
         return _counted(entries, epoch)
     return Steps(_rising(_scaled(entries, epoch, per_epoch, tick), entries), source)
+
+
+def per_epoch(facts: Mapping[str, Value]) -> float | None:
+    """Return the optimizer steps of one epoch from what the trainer printed, else None."""
+    examples, batch = facts.get("examples"), facts.get("sequences_per_step")
+    micro = facts.get("gradient_accumulation_steps", 1)
+    if not (isinstance(examples, int) and isinstance(batch, int) and isinstance(micro, int)):
+        return None
+    if not batch or not micro or not 0 < examples < MOST_STEPS:
+        return None
+    return math.ceil(examples * micro / batch) / micro
 
 
 def _given(entry: Entry) -> int | None:

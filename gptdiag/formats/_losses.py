@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gptdiag.formats._console import NUMBER, number
 
-_AT = r"[ :=]*(\d[\d,]*)(?: ?/ ?\d[\d,]*)?\s*[:,|\]]?\s*"  # 300, 1,000, 300/5000
+_AT = r"[ :=]*(\d[\d,]{0,18})(?: ?/ ?\d[\d,]*)?\s*[:,|\]]?\s*"  # 300, 1,000, 300/5000
 _ITER = r"(?<![\w.])(?:total_|global_)?iter(?:ation)?" + _AT
 _STEP = r"(?<![\w.])step" + _AT
 _EITHER = r"(?<![\w.])(?:step|(?:total_|global_)?iter(?:ation)?)" + _AT
@@ -23,12 +23,12 @@ _VAL = rf"val(?:idation)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
 _BOTH = re.compile(rf"{_EITHER}{_TRAIN}[\s,|;/]*{_VAL}(.*)$", re.I)
 _VAL_TRAIN = re.compile(rf"{_EITHER}{_VAL}[\s,|;/]*{_TRAIN}(.*)$", re.I)
 _ITER_LOSS = re.compile(_ITER + _LOSS, re.I)
-_LLAMA2_C = re.compile(rf"^\s*(\d+) \| loss ({NUMBER})()( \| lr .*ms \| mfu .*%)\s*$")
+_LLAMA2_C = re.compile(rf"^\s*(\d{{1,15}}) \| loss ({NUMBER})()( \| lr .*ms \| mfu .*%)\s*$")
 _STEP_LOSS = re.compile(_STEP + _LOSS, re.I)
 _VAL_ONLY = re.compile(rf"{_EITHER}{_VAL}(.*)$", re.I)
 _VAL_BESIDE = re.compile(rf"(?<![\w.]){_VAL}", re.I)
 _FIELD = re.compile(
-    rf"([A-Za-z][A-Za-z_/ ]*?)\s*[:= ]\s*({NUMBER})\s*([a-zA-Z/]+|%)?"
+    rf"([A-Za-z][A-Za-z_/]*(?: [A-Za-z_/]+)*)(?:\s*[:=]\s*|\s+)({NUMBER})\s*([a-zA-Z/]+|%)?"
     rf"|({NUMBER})\s*([a-zA-Z]+/[a-zA-Z]+|ms\b)"
 )
 _FULL_WIDTH = str.maketrans({"\uff1a": ":", "\uff0c": ",", "\uff5c": "|"})

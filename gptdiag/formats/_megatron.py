@@ -39,19 +39,19 @@ SCHEDULE = ("lr_warmup_iters", "lr_decay_iters")  # 0 and None mean something el
 _BEGIN = re.compile(r"-{6,} arguments -{6,}")
 _END = re.compile(r"-{6,} end of arguments -{6,}")
 _ARGUMENT = re.compile(r"^(?:\S{1,40}: ?)? {2,}([A-Za-z]\w*) \.{2,} ?(.*)$")
-_NEOX_VALUE = re.compile(r"^(.*?)\.{2,}(?:updated|default)$")
+_NEOX_VALUE = re.compile(r"^((?:.*[^.])?)\.{2,}(?:updated|default)$")
 _VALIDATION = re.compile(
-    r"\bvalid(?:ation)? (?:loss|results) at (?:iteration (\d+)|the end of training)([^|]*)\|"
+    r"\bvalid(?:ation)? (?:loss|results) at (?:iteration (\d{1,15})|the end of training)([^|]*)\|"
     rf"(?:.*\|)? *lm[ _]loss value: ({NUMBER}) *\|"
 )
-_ITERATIONS = re.compile(r"setting training iterations to (\d+)")
-_VOCABULARY = re.compile(r"padded vocab \(size: \d+\).*\(new size: (\d+)\)")
-_PARAMETERS = re.compile(r"TOTAL_PARAMS=(\d+)|parallel rank \(0, 0\): (\d+)")
+_ITERATIONS = re.compile(r"setting training iterations to (\d{1,15})")
+_VOCABULARY = re.compile(r"padded vocab \(size: \d+\).*\(new size: (\d{1,15})\)")
+_PARAMETERS = re.compile(r"TOTAL_PARAMS=(\d{1,18})|parallel rank \(0, 0\): (\d{1,18})")
 _TYPE = re.compile(r"using torch\.(float16|bfloat16|float32) for parameters")
 _LOADED = re.compile(
-    r"successfully loaded checkpoint .*at iteration (\d+)|loaded .*global step (\d+)"
+    r"successfully loaded checkpoint .*at iteration (\d{1,15})|loaded .*global step (\d{1,15})"
 )
-_SAVED = re.compile(r"successfully saved checkpoint (?:at|from) iteration +(\d+)")
+_SAVED = re.compile(r"successfully saved checkpoint (?:at|from) iteration +(\d{1,15})")
 _RANDOM = re.compile(r"will not load any checkpoints and will start from random")
 _OVER = re.compile(r"\[after training is done\]|exiting program at iteration")
 OVERFLOW = re.compile(r"Overflow detected\. Skipping step|OVERFLOW! Rank \d+ Skipping step")

@@ -6,7 +6,7 @@ import re
 
 from gptdiag.formats._console import number
 
-_INTEGER = r"([\d,]+)\s*$"
+_INTEGER = r"(\d[\d,]{0,19})\s*$"
 _TOLD = (  # text before the number, what kind of fact, its name
     ("Vocab size: ", "system", "vocab_size"),
     ("num_layers: ", "config", "n_layer"),
@@ -20,12 +20,12 @@ _TOLD = (  # text before the number, what kind of fact, its name
 )
 _WORLD = re.compile(r"Distributed world size: (\d{1,6})\s*$")
 _BATCH = re.compile(r"Tokens / micro-batch / rank: (\d{1,9}) x (\d{1,9}) = ")
-_TOTAL = re.compile(r"Total batch size ([\d,]{1,15}) => gradient accumulation steps: (\d{1,6})")
-_FLOPS = re.compile(r"Estimated FLOPs per token: ([\d.]+e[+-]?\d+)\s*$")
-_GPU = re.compile(r"GPU: (.+?) \| Peak FLOPS \(BF16\): ([\d.]+e[+-]?\d+)")
+_TOTAL = re.compile(r"Total batch size (\d[\d,]{0,14}) => gradient accumulation steps: (\d{1,6})")
+_FLOPS = re.compile(r"Estimated FLOPs per token: (\d+(?:\.\d*)?e[+-]?\d+)\s*$")
+_GPU = re.compile(r"GPU: (.+?) \| Peak FLOPS \(BF16\): (\d+(?:\.\d*)?e[+-]?\d+)")
 _DTYPE = re.compile(r"COMPUTE_DTYPE: torch\.(\w+)")
-_BUDGET = re.compile(r"Time budget: ([\d.]+)s\s*$")
-_MEMORY = re.compile(r"Peak memory usage: ([\d.]+)MiB")
+_BUDGET = re.compile(r"Time budget: (\d+(?:\.\d*)?)s\s*$")
+_MEMORY = re.compile(r"Peak memory usage: (\d+(?:\.\d*)?)MiB")
 _MODEL = re.compile(r"(?:Model config|Building model with config): (\{.*\})")
 _PAIR = re.compile(r"'(\w+)': (\d{1,12})(?=[,}])")
 # Not n_embd: the size of the model would be counted from it as of a GPT-2.

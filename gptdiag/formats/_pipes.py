@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from gptdiag.formats._console import NUMBER, number
 from gptdiag.formats._regular import FLOAT
 
-COUNTER = re.compile(r"iteration:? +(\d+) ?/ *(\d+) *(?=\|)")
+COUNTER = re.compile(r"iteration:? +(\d{1,15}) ?/ *(\d{1,15}) *(?=\|)")
 _FIELD = re.compile(rf"([A-Za-z][\w /()-]*): +({NUMBER})((?<![nf])[A-Za-z%][\w/%]*)? *$", re.I)
 MAX_FIELDS = 60
 
@@ -45,7 +45,7 @@ def pattern_of(text: str, names: Mapping[str, str]) -> re.Pattern[str] | None:
         count, field = COUNTER.search(part + "|"), _FIELD.search(part)
         if count:
             start = count.start()
-            words = re.escape(part[start:].split()[0]) + rf" +(?P<step>\d+) ?/ *{count[2]}"
+            words = re.escape(part[start:].split()[0]) + rf" +(?P<step>\d{{1,15}}) ?/ *{count[2]}"
         elif field and field[1].strip() in left:
             start = field.start()
             group = left.pop(field[1].strip())

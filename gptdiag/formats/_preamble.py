@@ -14,17 +14,26 @@ from gptdiag.formats._console import event, happenings, number
 from gptdiag.record import Line, Record, Value
 
 _COUNTS = (
-    (re.compile(r"tokens per iteration(?: will be)?: ([\d,]+)", re.I), "tokens_per_iter"),
-    (re.compile(r"tokens/iter\s*=\s*([\d,]+)"), "tokens_per_iter"),
-    (re.compile(r"total desired batch size: ([\d,]+)"), "tokens_per_iter"),
-    (re.compile(r"found vocab_size = (\d+)"), "vocab_size"),
-    (re.compile(r"\bvocab(?:_size)?\s*=\s*(\d+)\b"), "vocab_size"),
-    (re.compile(r"defaulting to vocab_size of GPT-2 to (\d+)"), "vocab_size"),
-    (re.compile(r"num decayed parameter tensors: \d+, with ([\d,]+)"), "decayed_parameters"),
-    (re.compile(r"num non-decayed parameter tensors: \d+, with ([\d,]+)"), "other_parameters"),
-    (re.compile(r"train (?:tokens\s*=|has)\s*([\d,]+)"), "dataset_tokens"),
+    (
+        re.compile(r"tokens per iteration(?: will be)?: (\d[\d,]{0,19})(?!\d)", re.I),
+        "tokens_per_iter",
+    ),
+    (re.compile(r"tokens/iter\s*=\s*(\d[\d,]{0,19})(?!\d)"), "tokens_per_iter"),
+    (re.compile(r"total desired batch size: (\d[\d,]{0,19})(?!\d)"), "tokens_per_iter"),
+    (re.compile(r"found vocab_size = (\d{1,15})"), "vocab_size"),
+    (re.compile(r"\bvocab(?:_size)?\s*=\s*(\d{1,15})\b"), "vocab_size"),
+    (re.compile(r"defaulting to vocab_size of GPT-2 to (\d{1,15})"), "vocab_size"),
+    (
+        re.compile(r"num decayed parameter tensors: \d+, with (\d[\d,]{0,19})(?!\d)"),
+        "decayed_parameters",
+    ),
+    (
+        re.compile(r"num non-decayed parameter tensors: \d+, with (\d[\d,]{0,19})(?!\d)"),
+        "other_parameters",
+    ),
+    (re.compile(r"train (?:tokens\s*=|has)\s*(\d[\d,]{0,19})(?!\d)"), "dataset_tokens"),
 )
-_MILLIONS = re.compile(r"number of parameters: (\d+(?:\.\d*)?)M")
+_MILLIONS = re.compile(r"number of parameters: (\d{1,12}(?:\.\d*)?)M")
 _FUSED = re.compile(r"using fused AdamW: (True|False)")
 _SAYS = (
     (re.compile(r"compiling (?:the )?model"), "compile"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import compress
 from operator import not_
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gptdiag.formats._console import number
-from gptdiag.record import MISSING, Line, Rows, is_there
+from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
 
 BATCH = 2048  # lines whose numbers are converted together
 
@@ -33,6 +33,7 @@ class RegularLines:
         units: for a group in another unit, the column's name and what to multiply by:
             ``{"seconds": ("wall_ms", 1000.0)}``.
         kind: "step" or "eval".
+        read: for numbers that float() refuses; raises ValueError for what is none.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class RegularLines:
         pattern: re.Pattern[str],
         units: Mapping[str, tuple[str, float]] | None = None,
         kind: str = "step",
+        read: Callable[[str], float] = number,
     ) -> None:
-        self._lines, self._pattern, self._kind = lines, pattern, kind
+        self._lines, self._pattern, self._kind, self._read = lines, pattern, kind, read
         self._units = units or {}
         self._names = sorted(pattern.groupindex, key=lambda name: pattern.groupindex[name])
         if len(self._names) != pattern.groups or "step" not in self._names:
@@ -55,7 +57,10 @@ class RegularLines:
     @property
     def last_step(self) -> int | None:
         """Return the step of the newest regular line, None before the first."""
-        return _whole(self._groups[-1][self._step]) if self._groups else self._earlier
+        text = self._groups[-1][self._step] if self._groups else None
+        if not self._groups:
+            return self._earlier
+        return self._whole(text)
 
     def __iter__(self) -> Iterator[Line | Rows]:
         match, matched, groups = self._pattern.match, self._matched, self._groups
@@ -81,45 +86,53 @@ class RegularLines:
         try:
             yield self._rows(lines, groups)
         except ValueError:
-            good = [all(map(_is_number, values)) for values in groups]
+            good = [
+                all(map(self._is_number, values)) and self._whole(values[self._step]) is not None
+                for values in groups
+            ]
             if any(good):
                 yield self._rows(list(compress(lines, good)), list(compress(groups, good)))
             yield from compress(lines, map(not_, good))
 
     def _rows(self, lines: list[Line], groups: list[tuple[str | None, ...]]) -> Rows:
         read = {
-            name: _floats(texts)
+            name: _floats(texts, self._read)
             for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
-        step = read.pop("step").astype(np.int64)
+        step = read.pop("step")
+        if not np.all(np.abs(step) <= BIGGEST):
+            raise ValueError("a step that cannot be counted")
         columns = {}
         for group, values in read.items():
             name, factor = self._units.get(group, (group, 1.0))
             columns[name] = np.where(is_there(values), values * factor, values)
-        return Rows(np.array([line[0] for line in lines]), step, columns, self._kind)
+        return Rows(
+            np.array([line[0] for line in lines]), step.astype(np.int64), columns, self._kind
+        )
+
+    def _whole(self, text: str | None) -> int | None:
+        """Return a step, None if the text is none that can be counted."""
+        if not text or not self._is_number(text):
+            return None
+        step = self._read(text)
+        return int(step) if abs(step) <= BIGGEST else None
+
+    def _is_number(self, text: str | None) -> bool:
+        if text is None:
+            return True
+        try:
+            self._read(text)
+        except ValueError:
+            return False
+        return True
 
 
-def _floats(texts: tuple[str | None, ...]) -> NDArray[np.float64]:
+def _floats(texts: tuple[str | None, ...], read: Callable[[str], float]) -> NDArray[np.float64]:
     """Return printed numbers as floats. (n,)"""
     if texts.count(texts[0]) == len(texts):  # the same on every line, as planned steps are
-        return np.full(len(texts), MISSING if texts[0] is None else number(texts[0]))
+        return np.full(len(texts), MISSING if texts[0] is None else read(texts[0]))
     try:
         return np.array([MISSING if text is None else float(text) for text in texts])
     except ValueError:  # it has thousands separators
-        plain = [text and text.replace(",", "") for text in texts]
-        return np.array([MISSING if text is None else float(text) for text in plain])
-
-
-def _is_number(text: str | None) -> bool:
-    if text is None:
-        return True
-    try:
-        number(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _whole(text: str | None) -> int | None:
-    return int(number(text)) if text and _is_number(text) else None
+        return np.array([MISSING if text is None else read(text) for text in texts])

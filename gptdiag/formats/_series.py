@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._roles import Role, Roles, plain
-from gptdiag.record import MISSING, Item, Record, Rows, is_there
+from gptdiag.record import MISSING, Item, Record, Rows, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
 _COMPANIONS = ("epoch", "train_epoch", "current_epoch")  # stand beside anything, say nothing alone
@@ -97,8 +97,7 @@ def _joined(rows: Wide, kind: str) -> Iterator[Item]:
         if name in _LOSSES:  # the line to quote
             line[group[there]] = rows.line[there]
     yield Rows(line, rows.step[begins], joined, kind)
-    for no in np.setdiff1d(rows.line, line).tolist():  # read as well, into the same row
-        yield Record("system", no, None, {})
+    yield lines_read(np.setdiff1d(rows.line, line))  # into the same row
 
 
 def _step_times(steps: Wide, evals: Wide | None) -> dict[str, Floats]:

@@ -20,7 +20,7 @@ _BY_SCHEDULE = re.compile(
     r"|TrainingStage\(|sliding_window\w*\.copy_\("
 )
 _TOLD = re.compile(
-    r"(?:^| +)(train_batch_tokens|train_seq_len|model_params|world_size|vocab_size|seed"
+    r"(?:^| )(train_batch_tokens|train_seq_len|model_params|world_size|vocab_size|seed"
     r"|val_loss_every|grad_clip_norm)(?:[:=] ?| )(\d+\.?\d*)(?= |$)"
 )
 _CANONICAL = {

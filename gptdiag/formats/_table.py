@@ -83,7 +83,7 @@ def read_table(header: Sequence[str], lines: Iterable[Line]) -> Table:
 def _floats(texts: Sequence[str]) -> Floats:
     """Return the numbers of a column, MISSING where a cell holds none. (n,)"""
     try:
-        return np.array(list(map(float, texts)))
+        return np.array([float(text) if text else MISSING for text in texts])
     except ValueError:
         return np.array([_number(text) for text in texts])
 

@@ -82,20 +82,20 @@ _REGULAR = (
     ),
 )
 _STEP = re.compile(
-    r"(?<!\w)step +(\d+)(?:/\d+)?(?!.*val[ _]loss)"
+    r"(?<!\w)step +(\d{1,15})(?:/\d+)?(?!.*val[ _]loss)"
     r"(?: +\|+ +loss: *| *, loss: *| +train_loss +| +\| +train loss:? +)"
     rf"({NUMBER})(?![\w.])(.*)$"
 )
 _FIELD = re.compile(
     rf"\b(lr|norm|dt|elapsed_time: dt|tok/sec|tokens/sec)\s*[:= ]\s*({NUMBER})(ms|s)?"
 )
-_STEP_VAL = re.compile(rf"(?<!\w)step +(\d+) +val_loss +({NUMBER})\s*$")
+_STEP_VAL = re.compile(rf"(?<!\w)step +(\d{{1,15}}) +val_loss +({NUMBER})\s*$")
 _VALIDATION = re.compile(
     rf"(?:^|: )(?:validation|final val)[ _]loss:? +({NUMBER})\s*$|^final val_loss +({NUMBER})\s*$"
 )
 _ACCURACY = re.compile(rf"HellaSwag accuracy: \d+/\d+=({NUMBER})\s*$")
 _SAMPLE = re.compile(r"rank \d+ sample ")  # generated text follows
-_LOG_TXT = re.compile(rf"^(\d+) (train|val|hella) ({NUMBER})\s*$")
+_LOG_TXT = re.compile(rf"^(\d{{1,15}}) (train|val|hella) ({NUMBER})\s*$")
 _CUT = re.compile(r"^step +\d+(?: \|+(?: (?:l|lo|los|loss|loss:)?)?)?\s*$")
 MAX_PARSED = 2000
 _NAMES = {"lr": "lr", "norm": "grad_norm", "tok/sec": "tokens_per_s", "tokens/sec": "tokens_per_s"}

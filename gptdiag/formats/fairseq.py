@@ -94,19 +94,22 @@ _TAG = re.compile(r"\| (train_inner|valid\w*|train|test) \| *(.*)$")
 _PROGRESS = re.compile(r"\| *epoch (\d{1,9}):? +(\d{1,12}) */ *(\d{1,12}) +(\S.*num_updates=.*)$")
 _INNER = re.compile(r"epoch (\d{1,9}):? +(\d{1,12}) */ *\d+ +(.*)$")
 _VALID = re.compile(r"\| *epoch \d+ \| valid on '(\w+)' subset \| *(.*)$")
-_ASSIGNED = re.compile(rf"(\w+)=({NUMBER})")
+_ASSIGNED = re.compile(rf"(?<!\w)(\w+)=({NUMBER})")
 _SPACED = re.compile(rf"(?:^|\| *)(\w+) ({NUMBER})(?= *(?:\||$))")
 _SAVED = re.compile(r"[Ss]aved checkpoint (\S+)")
-_LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d+) updates\)")
+_LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d{1,15}) updates\)")
 _DONE = re.compile(rf"done training in ({NUMBER}) seconds")
-_SIZE = re.compile(r"num\. model params: ([\d,]{1,20})(?: |$)")
+_SIZE = re.compile(r"num\. model params: (\d[\d,]{0,19})(?: |$)")
 _NAMES = {"lr": "lr", "gnorm": "grad_norm", "loss_scale": "loss_scale", "wps": "tokens_per_s"}
 _FIELDS = {"loss", "nll_loss", "num_updates", "wall", *_NAMES}
-_WANTED = _FIELDS | {f"valid_{name}" for name in ("loss", "nll_loss", "num_updates")}
+_WANTED = {name: name for name in _FIELDS} | {
+    f"valid_{name}": name for name in ("loss", "nll_loss", "num_updates")
+}
 _CLEAR = 100.0  # seconds between two lines, so that whole seconds tell a step time
 _EXACT = 0.02  # bits by which a mean undone from printed ones may be wrong
 _PRINTED = 0.0005  # bits by which a printed one may be
 _MOST = 2**53
+_JSON_MARK = "| train_inner | {"
 _SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
 
 
@@ -128,7 +131,10 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Problem]:
     """Yield a record for each line understood."""
     console = _Console()
     for line in lines:
-        if "|" in line.text:
+        at = line[1].find(_JSON_MARK)
+        if at >= 0:
+            yield from console.inner(line, line[1][at + len(_JSON_MARK) - 1 : 20_000])
+        elif "|" in line.text:
             yield from console.read(Line(line.no, line.text[:20_000]))
         elif line.text and not line.text.isspace():
             yield from happenings(Line(line.no, line.text[:2000]))
@@ -145,13 +151,9 @@ class _Console:
     def read(self, line: Line) -> Iterator[Record | Problem]:
         """Yield what a line with a | says."""
         text = line.text
-        at = text.find("| train_inner | {")
-        if at >= 0:
-            yield from self._inner(line, text[at + 16 :])
-            return
         tag = _TAG.search(text)
         if tag and tag[1] == "train_inner":
-            yield from self._inner(line, tag[2])
+            yield from self.inner(line, tag[2])
         elif found := _VALID.search(text):
             yield from self._valid(line, _pairs(_SPACED, found[2]), found[1])
         elif tag and tag[1] == "valid":
@@ -170,13 +172,13 @@ class _Console:
         else:
             yield from _told(line)
 
-    def _inner(self, line: Line, text: str) -> Iterator[Record | Problem]:
+    def inner(self, line: Line, text: str) -> Iterable[Record | Problem]:
+        """Return what a line of train_inner says, from its fields on."""
         old = None if text[:1] == "{" else _INNER.match(text)
         fields = _pairs(_ASSIGNED, old[3]) if old else _json(text)
         if "loss" not in fields or not 0 <= fields.get("num_updates", -1) < _MOST:
-            yield problem(line, "no whole line of train_inner")
-        else:
-            yield from self._step(line, fields, {"loss": _BIT * _loss_of(fields)})
+            return [problem(line, "no whole line of train_inner")]
+        return self._step(line, fields, {"loss": _BIT * _loss_of(fields)})
 
     def _step(
         self, line: Line, fields: Mapping[str, float], values: dict[str, float]
@@ -187,7 +189,9 @@ class _Console:
         step = int(update)
         if "nll_loss" in fields:
             values["smoothed_loss"] = _BIT * fields["loss"]
-        values.update((ours, fields[own]) for own, ours in _NAMES.items() if own in fields)
+        for own, ours in _NAMES.items():
+            if own in fields:
+                values[ours] = fields[own]
         wall = fields.get("wall")
         if wall is not None and math.isfinite(wall):
             if self.clock and wall - self.clock[1] >= _CLEAR and step > self.clock[0]:
@@ -230,13 +234,20 @@ def _json(text: str) -> dict[str, float]:
         found, _end = _SCAN(text, 0)
     except (ValueError, StopIteration, RecursionError):
         return {}
-    values: dict[str, float] = {}
-    for name in _WANTED & found.keys() if isinstance(found, dict) else ():
-        try:
-            values[name.removeprefix("valid_")] = float(found[name])
-        except (TypeError, ValueError, OverflowError):
-            continue
-    return values
+    if not isinstance(found, dict):
+        return {}
+    told = {ours: found[own] for own, ours in _WANTED.items() if own in found}
+    try:
+        return {name: float(value) for name, value in told.items()}
+    except (TypeError, ValueError, OverflowError):
+        return {name: x for name, value in told.items() if (x := _number(value)) is not None}
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, float]:

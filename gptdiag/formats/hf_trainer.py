@@ -38,8 +38,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gptdiag.formats._console import event, happenings
-from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, as_number, entry_of, records_of, rows_of
-from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, steps_of
+from gptdiag.formats._hf import (
+    FLAGS,
+    MOST_STEPS,
+    TWICE,
+    Entry,
+    entry_of,
+    records_of,
+    rows_of,
+    told_apart,
+)
+from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, per_epoch, steps_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 
 __all__ = ["FLAGS", "NAME", "SAMPLES", "TITLE", "parse", "sniff"]
@@ -87,12 +96,14 @@ _CUT = re.compile(r"\{'(?:loss|eval_loss|train_runtime)'?:")
 _BARE = re.compile(r"(?<=[ :\[])(nan|-?inf|True|False|None)(?=[,}\]])")
 _JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _PAIR = re.compile(r"'([^']+)': *(?:[\w.]+\()?'?(-?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))\b")
-_BAR = re.compile(r"\d+%\|[^|]{0,60}\| *(\d+)/(\d+) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)")
+_BAR = re.compile(
+    r"%(?<=\d%)\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
+)
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
     r"(?:^|>> |\] |- )\s*(Num examples|Num Epochs|Instantaneous batch size per device"
     r"|Total train batch size|Gradient Accumulation steps|Total optimization steps"
-    r"|Number of trainable parameters)(?: \([^)]*\))? = ([\d,]+)\s*$"
+    r"|Number of trainable parameters)(?: \([^)]*\))? = (\d[\d,]{0,19})\s*$"
 )
 _FACTS = {
     "Num examples": ("system", "examples"),
@@ -110,7 +121,6 @@ _SPOKEN = re.compile(r"\*\*\*|= [\d,]+\s*$|real_accelerator|Continuing training|
 
 _SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
 _PIECES = 6  # lines that a terminal may have wrapped one entry to
-_TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
@@ -213,7 +223,7 @@ class _Console:
     def _is_new_process(self, entry: Entry) -> bool:
         if not self.entries:
             return False
-        fallen = self.furthest - entry.epoch > max(_TWICE, 5e-4 * self.furthest)
+        fallen = self.furthest - entry.epoch > max(TWICE, 5e-4 * self.furthest)
         trains_on = entry.kind == "step" and self.entries[-1].kind == "end"
         return self.begun or fallen or trains_on
 
@@ -254,13 +264,13 @@ class _Console:
 
     def _flush(self) -> Iterator[Record | Rows]:
         """Yield the rows of a process that is complete."""
-        entries, again = _told_apart(self.entries)
+        entries, again = told_apart(self.entries)
         known = self.known
         self.furthest, self.entries = 0.0, []
         self.known = Known(unit=known.unit)
         if not entries:
             return
-        known.per_epoch = _per_epoch(self.facts)
+        known.per_epoch = per_epoch(self.facts)
         step, source = steps_of(entries, known)
         offset = self._offset(entries) if source == COUNTED else 0
         step = [s + offset for s in step]
@@ -291,55 +301,11 @@ def _dict(text: str) -> object:
         return None
     quoted = text.replace("'", '"')
     try:
-        return json.loads(quoted)
-    except (ValueError, RecursionError):
+        return _SCAN(quoted, 0)[0]  # it ends with its first closing brace
+    except (ValueError, StopIteration, RecursionError):
         pass
     try:
         return json.loads(_BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted))
     except (ValueError, RecursionError):
         pass
     return dict(_PAIR.findall(text)) or None
-
-
-def _told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]]]:
-    """Return the entries of a process, and the lines of repeated ones with the index of the entry
-    they repeat.
-
-    Of the two epochs of a repeated entry the exact one counts.
-    """
-    found: list[Entry] = []
-    again: list[tuple[int, int]] = []
-    last = None
-    for entry in printed:
-        if last is not None and entry[3] - last[3] <= _TWICE and _repeats(entry, last):
-            again.append((entry.line, len(found) - 1))
-            epoch = max(entry.raw["epoch"], last.raw["epoch"], key=lambda e: len(str(e)))
-            found[-1] = last._replace(raw={**last.raw, "epoch": epoch}, epoch=as_number(epoch))
-            last = None  # a third one is not meant
-        else:
-            found.append(entry)
-            last = entry
-    return found, again
-
-
-def _repeats(entry: Entry, last: Entry) -> bool:
-    if entry.kind != last.kind or not abs(entry.epoch - last.epoch) <= _TWICE:
-        return False
-    if entry.kind == "step" and str(entry.raw["loss"]) != str(last.raw["loss"]):
-        return False
-    # Two callbacks may show different parts of an entry. As text, so that NaN equals NaN.
-    if entry.raw.keys() == last.raw.keys():
-        return str({**entry.raw, "epoch": 0}) == str({**last.raw, "epoch": 0})
-    names = entry.raw.keys() & last.raw.keys() & {"loss", "eval_loss", "train_loss"}
-    return all(str(entry.raw[name]) == str(last.raw[name]) for name in names)
-
-
-def _per_epoch(facts: dict[str, Value]) -> float | None:
-    """Return the optimizer steps of one epoch from what the trainer printed, else None."""
-    examples, batch = facts.get("examples"), facts.get("sequences_per_step")
-    micro = facts.get("gradient_accumulation_steps", 1)
-    if not (isinstance(examples, int) and isinstance(batch, int) and isinstance(micro, int)):
-        return None
-    if not batch or not micro or not 0 < examples < MOST_STEPS:
-        return None
-    return math.ceil(examples * micro / batch) / micro

@@ -18,7 +18,8 @@ Traps:
     A loss that became NaN stands as 0.0 (`logging_nan_inf_filter`); beside a NaN gradient norm it
     is read as NaN. Bare NaN is no JSON but is written. Some versions write the sum over the
     accumulated batches as the loss. The loss of DPO, GRPO and their kin is no loss per token: it
-    is `objective` here. A copy that is cut off is read as far as its last whole entry.
+    is `objective` here. A copy that is cut off is read as far as its last whole entry. A file
+    that was written on one line counts as one line per entry.
 """
 
 from __future__ import annotations

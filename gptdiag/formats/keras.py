@@ -62,9 +62,9 @@ _BAR = re.compile(
     rf"(?:ETA: [\d:]+s?|{NUMBER}s(?: {NUMBER}(?:ms|s|us|\u00b5s|min)/(?:step|epoch|sample))?)"
     r"((?: *- [\w/ ]+: *[-+\w.]+(?:e[-+]?\d+)?)*)"
 )
-_TIME = re.compile(rf"({NUMBER})(ms|s|us|\u00b5s)/step")
+_TIME = re.compile(rf"(?<![\d.,])({NUMBER})(ms|s|us|\u00b5s)/step")
 _METRIC = re.compile(rf"- ([\w/]+): *({NUMBER})(?![\w.])")
-_CUT = re.compile(r"\d+/\d+ *(?:\[=+\]|\u2501+)[^:]*(?:/step)? *(?:-[^:]*)?$")
+_CUT = re.compile(r"(?<!\d)\d+/\d+ *(?:\[=+\]|\u2501+)[^:]*(?:/step)? *(?:-[^:]*)?$")
 _SAVES = re.compile(r"saving model to (\S+)")
 _MS = {"ms": 1.0, "s": 1000.0, "us": 0.001, "\u00b5s": 0.001}
 _NAMES = {"lr": "lr", "learning_rate": "lr"}

@@ -56,9 +56,10 @@ SAMPLES: dict[str, Record | str | None] = {
 
 _STEP = re.compile(
     r"(?<![\w.])(?:global[_ ]step|num_updates|iteration|step|iter)\s*[:=]?\s*"
-    r"(\d[\d,]*)(?![\w.]|,\d)",
+    r"(\d[\d,]{0,18})(?![\w.]|,\d)",
     re.I,
 )
+_MOST_STEPS = float(1 << 53)
 _EPOCH = re.compile(r"(?<!\w)epoch\s*[:=]?\s*(\d{1,9})(?![\w.])", re.I)
 _PAIR = re.compile(
     r"(?<![\w./-])(train[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|loss|lr|learning[_ ]rate"
@@ -167,7 +168,8 @@ class _Parser:
         if evals:
             changed = np.zeros(len(rows.step), dtype=bool)
             for name, values in evals.items():
-                changed |= np.diff(values, prepend=self.shown.get(name, np.nan)) != 0
+                before = np.concatenate([[self.shown.get(name, np.nan)], values[:-1]])
+                changed |= values != before
             self.shown = {name: float(values[-1]) for name, values in evals.items()}
             kept = {name: values[changed] for name, values in evals.items()}
             yield Rows(rows.line[changed], rows.step[changed], kept, "eval")
@@ -227,6 +229,7 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
     for word, amount in _PAIR.findall(text):
         values.setdefault(_NAMES[word.lower().replace("_", " ")], number(amount))
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
-    if not values.keys() & LOSSES:
+    step = number(match[1])
+    if not values.keys() & LOSSES or not 0 <= step < _MOST_STEPS:
         return None
-    return int(number(match[1])), values, text[: match.start()]
+    return int(step), values, text[: match.start()]

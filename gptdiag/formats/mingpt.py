@@ -62,8 +62,8 @@ _STEP = re.compile(
     r"iter_dt (?P<wall_ms>[\d.]+)ms; iter (?P<step>\d{1,12}): train loss (?P<loss>[^ ]+)$"
 )
 _SETTING = re.compile(r"    (\w+): (\S.*?)\s*$")
-_DATA = re.compile(r"data has ([\d,]{1,18}) characters, (\d{1,9}) unique")
-_PARAMETERS = re.compile(r"number of parameters: ([\d.]+)M\s*$")
+_DATA = re.compile(r"data has (\d[\d,]{0,17}) characters, (\d{1,9}) unique")
+_PARAMETERS = re.compile(r"number of parameters: (\d{1,9}(?:\.\d*)?)M\s*$")
 _DEVICE = re.compile(r"running on device (\S+)\s*$")
 _CUT = re.compile(r"iter_dt [\d.]+ms; iter")
 _NAMES = {"grad_norm_clip": "grad_clip", "resid_pdrop": "dropout"}

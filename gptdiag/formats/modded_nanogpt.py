@@ -101,7 +101,7 @@ _LINE = re.compile(
     r"(?:(\d{9,10}\.\d+) )?(?:step:)?(\d{1,9})/(\d{1,9}) (?:(\[[^\]]*\]) )?"
     r"((?:train_loss|val_loss|train_time): ?[-+\dni].*)$"
 )
-_FIELD = re.compile(rf"([A-Za-z_][\w/]*): ?({NUMBER})(ms|s|m)?(?![\w.])")
+_FIELD = re.compile(rf"(?<![\w/])([A-Za-z_][\w/]*): ?({NUMBER})(ms|s|m)?(?![\w.])")
 _CUT = re.compile(r"step:\d+/\d+ [a-z_]*:?$|step:\d+/?\d*$")
 _END = re.compile(r"(stopping_early: \w+).* step: ?(\d{1,9})/")
 MAX_PARSED = 2000  # characters looked at in a line that is not regular
@@ -134,6 +134,7 @@ class _Clock:
         """Return the ms per step, MISSING where they cannot be told. (n,) -> (n,)"""
         if not len(step):
             return ms
+        ms = np.where(np.isfinite(ms), ms, np.nan)
         steps = np.diff(step, prepend=self.step)
         passed = np.diff(ms, prepend=self.ms)
         # The clock of early records starts again once they are warm.

@@ -117,7 +117,7 @@ _SUPERVISED = re.compile(
     r"lrm: (?P<lr_multiplier>[^|]+)\| num_tokens: (?P<supervised_tokens>[\d,]+)"
 )
 _EVAL = re.compile(rf"Step (\d{{1,12}}) \| ([A-Za-z][\w ]*: {NUMBER}.*)$")
-_METRIC = re.compile(rf"([A-Za-z][\w ]*): ({NUMBER})(?![\w.])")
+_METRIC = re.compile(rf"(?<!\w)([A-Za-z]\w*(?: \w+)*): ({NUMBER})(?![\w.])")
 _FINAL = re.compile(rf"val_bpb: +({NUMBER})\s*$")
 _CUT = re.compile(r"step \d+(?:/\d+)?(?: \(|$)|[Ss]tep \d{5}(?:/\d*)?(?: \|? ?[A-Z]?[a-z]*)?$")
 _NAMES = {"validation_bpb": "val_bpb", "validation_loss": "val_loss"}
@@ -210,7 +210,8 @@ class _Parser:
         then = np.concatenate([[self.average], average[:-1]])
         then[fresh] = 0.0
         known = fresh | (rows.step == before + 1)
-        loss = np.round((average - BETA * then) / (1 - BETA), 5)
+        with np.errstate(invalid="ignore"):  # inf less inf is NaN
+            loss = np.round((average - BETA * then) / (1 - BETA), 5)
         self.average = float(average[-1])
         found = {"loss": np.where(known, loss, MISSING)}
         if not known.all():

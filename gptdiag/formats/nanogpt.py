@@ -157,10 +157,10 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _STOCK = re.compile(
-    r"iter (\d+): loss (-?\d+(?:\.\d*)?|-?nan|-?inf), time (\d+(?:\.\d*)?)ms"
+    r"iter (\d{1,15}): loss (-?\d+(?:\.\d*)?|-?nan|-?inf), time (\d+(?:\.\d*)?)ms"
     r"(?:, mfu (-?\d+(?:\.\d*)?)%)?\s*$"
 )
-_STOCK_EVAL = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
+_STOCK_EVAL = re.compile(rf"step (\d{{1,15}}): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
 _CUT = re.compile(
     r"(?:^|\]:?\s+)(?:iter \d+:?(?: l[os]{0,3}(?: [\d.]*)?)?|step \d+:(?: t[a-z]*(?: l.*)?)?)\s*$"
 )

@@ -93,12 +93,12 @@ _DATE = (
     r"(?P<second>\d\d),(?P<milli>\d{3})"
 )
 _REGULAR = re.compile(
-    rf"(?:\[rank0\]: ?)?(?:\[titan\] )?{_DATE} - root - INFO - step: +(?P<step>\d+)"
+    rf"(?:\[rank0\]: ?)?(?:\[titan\] )?{_DATE} - root - INFO - step: +(?P<step>\d{{1,15}})"
     rf" +loss: +(?P<loss>{FLOAT})(?: +grad_norm: +(?P<grad_norm>{FLOAT}))?"
     r" +memory: +(?P<gib>[\d.]+)GiB\([\d.]+%\) +(?:tps|wps): +(?P<tokens_per_s_per_device>[\d,]+)"
     rf"(?: +tflops: +(?P<tflops_per_device>[\d.,]+))?(?: +mfu: +(?P<mfu_pct>{FLOAT})%)?\s*$"
 )
-_STEP = re.compile(rf"(?<![\w-])(validate )?step: +(\d+) +loss: +({NUMBER})(?![\w.])(.*)$")
+_STEP = re.compile(rf"(?<![\w-])(validate )?step: +(\d{{1,15}}) +loss: +({NUMBER})(?![\w.])(.*)$")
 _FIELD = re.compile(rf"(grad_norm|memory|tps|wps|tflops|mfu): +({NUMBER})")
 _NAMES = {
     "grad_norm": "grad_norm",
@@ -108,18 +108,19 @@ _NAMES = {
     "tflops": "tflops_per_device",
     "mfu": "mfu_pct",
 }
-_BARE = re.compile(r"(\d+) (\d+\.\d{6,}|nan|inf)\s*$")
+_BARE = re.compile(r"(\d{1,15}) (\d+\.\d{6,}|nan|inf)\s*$")
 _CUT = re.compile(r" - INFO - step: +\d+(?: +l[os:]{0,4} *)?$")
 _STARTS = re.compile(
-    r"Training starts at step (\d+), with local batch size (\d+), global batch size (\d+), "
-    r"sequence length (\d+), total steps (\d+) \(warmup (\d+)\)"
+    r"Training starts at step (\d{1,15}), with local batch size (\d{1,15}), "
+    r"global batch size (\d{1,15}), sequence length (\d{1,15}), total steps (\d{1,15}) "
+    r"\(warmup (\d{1,15})\)"
 )
 _FACTS = (
-    (re.compile(r"size: ([\d,]+) total parameters"), "parameters"),
-    (re.compile(r"Peak FLOPS used for computing MFU: ([\d.e+]+)"), "peak_flops"),
+    (re.compile(r"size: (\d[\d,]{0,19}) total parameters"), "parameters"),
+    (re.compile(r"Peak FLOPS used for computing MFU: (\d+(?:\.\d*)?(?:e\+?\d+)?)"), "peak_flops"),
 )
 _LOADED = re.compile(
-    r"(?:Loading the checkpoint from|Loading the checkpoint at step) \S*?(\d+)/?\.?$"
+    r"(?:Loading the checkpoint from|Loading the checkpoint at step) \S*?(?<!\d)(\d{1,15})/?\.?$"
 )
 _EVENTS = (
     (" Starting job:", "process_start"),

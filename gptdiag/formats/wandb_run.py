@@ -24,18 +24,14 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from gptdiag.errors import FormatError, InputError
 from gptdiag.formats._arguments import config_records
+from gptdiag.formats._calls import calls, finite_or_not
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._pivot import Rendered
-from gptdiag.formats._roles import roles
-from gptdiag.formats._series import Wide
-from gptdiag.formats._table import MAX_STEP, Table, axis_of, history
 from gptdiag.formats._wandb_log import MAGIC, framed_records
 from gptdiag.formats._wire import VARINT, fields, parts, text_of
-from gptdiag.record import MISSING, Item, Line, Problem, Record, Rows, Value, problem
+from gptdiag.record import Item, Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Loaded, SourceText
 
 NAME = "wandb_run"
@@ -47,7 +43,6 @@ SAMPLES: dict[str, Record | str | None] = {}
 _HISTORY, _CONFIG, _OUTPUT, _RUN, _EXIT = 2, 5, 13, 17, 18
 _RUN_CONFIG, _ITEMS, _KEY, _NESTED_KEY, _JSON, _OUTPUT_LINE, _EXIT_CODE = 4, 1, 1, 2, 16, 3, 1
 _MOST_LINES = 100_000  # of console output that are looked at
-_MOST_NAMES = 2_000  # metrics of a run
 
 
 def claims(path: Path, head: bytes) -> bool:
@@ -151,18 +146,10 @@ def _numbers(message: bytes) -> dict[str, float]:
         if not name:
             nested = (part.decode("utf-8", errors="replace") for part in parts(item, _NESTED_KEY))
             name = ".".join(nested)
-        value = _value(text_of(item, _JSON))
-        if value in _NOT_FINITE:
-            value = float(str(value))
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            try:
-                found[name] = float(value)
-            except OverflowError:  # an integer beyond any float
-                continue
+        value = finite_or_not(_value(text_of(item, _JSON)))
+        if value is not None:
+            found[name] = value
     return found
-
-
-_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 
 
 def _history(messages: list[bytes], lines: Rendered) -> Iterator[Item]:
@@ -172,20 +159,4 @@ def _history(messages: list[bytes], lines: Rendered) -> Iterator[Item]:
             rows.append(_numbers(message))
         except ValueError as error:
             yield _damage(lines, str(error))
-    if not rows:
-        return
-    names = list(dict.fromkeys(name for row in rows for name in row))[:_MOST_NAMES]
-    columns = {name: np.array([row.get(name, MISSING) for row in rows]) for name in names}
-    none = np.zeros(len(rows), dtype=np.int64)
-    table = Table(tuple(names), none, {"_step": np.arange(len(rows), dtype=float), **columns}, ())
-    step = table.columns[axis_of(table, names)]
-    of = roles(names).of
-    quoted = sorted(of, key=lambda name: "loss" not in of[name].column)
-    shown = Wide(
-        none,
-        np.nan_to_num(step, nan=-1.0).clip(-1, MAX_STEP).astype(np.int64),
-        columns.get("_runtime"),
-        {name: columns[name] for name in quoted if name[:1] != "_"},
-    )
-    header = lines.remark(f"{len(rows):,} calls of wandb.log: {', '.join(names)}"[:2000])
-    yield from history(header, table._replace(line=lines.rows(shown).line))
+    yield from calls(rows, lines, "wandb.log")

@@ -14,10 +14,11 @@ from math import hypot, inf
 
 import numpy as np
 
+from gptdiag.measures.comparability import NATS
 from gptdiag.measures.config_difference import Difference, config_differences
 from gptdiag.measures.curve import curve_of, overfits
 from gptdiag.measures.loss_at import loss_at, points_of
-from gptdiag.measures.loss_difference import Gap, gap_of, loss_difference, side_of
+from gptdiag.measures.loss_difference import ALIKE, Gap, gap_of, level_of, loss_difference, side_of
 from gptdiag.measures.model import model_of
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.progress import Progress, progress_of
@@ -81,6 +82,7 @@ class Attribution:
     total: float
     parts: tuple[Part, ...]  # sum up to the total
     equal: Gap  # the part of the settings, with both losses
+    within_noise: bool  # that part, between the means of all seeds where there are several
     settings: tuple[Difference, ...]  # that can act on the loss
     settings_known: bool  # both logs give enough settings to say what does not differ
     bounds: tuple[Bound, ...]
@@ -104,12 +106,12 @@ def attribution(pair: Pair) -> Attribution | None:
     It needs evaluated losses that can be compared, and a stretch both runs covered.
     """
     found = loss_difference(pair)
-    if found.can.why_not or found.can.series == "steps.loss" or found.can.unit != "nats per token":
+    if found.can.why_not or found.can.batches or found.can.unit != NATS:
         return None
     axis = next((a for a in ("tokens", "steps") if found.at(a)), None)
     if axis is None:
         return None
-    series = found.can.series
+    series = found.can.sources[0]
     seen = [progress_of(run, axis) for _, run in pair.sides()]
     if seen[0] is None or seen[1] is None:
         return None
@@ -131,6 +133,8 @@ def attribution(pair: Pair) -> Attribution | None:
         sum(part.amount for part in parts),
         tuple(parts),
         equal,
+        (equal if (level := level_of(pair, axis, position)) is None else level.gap).verdict
+        == ALIKE,
         differences.learning,
         differences.known,
         tuple(_bounds(pair, (base.step, new.step))),

@@ -21,6 +21,7 @@ from gptdiag.wording import duration, large, percent, signed, significant
 
 BETTER, WORSE, ALIKE = "better", "worse", "not told apart at this noise"
 SHARES = (0.25, 0.5, 1.0)  # of the stretch both runs cover; the last decides
+AT_END, NOT_AT_END = 0.98, 0.8  # of a run's steps
 ANNEALED = 0.5  # of the peak by which the rates of two runs must differ to be told
 
 
@@ -121,7 +122,7 @@ def loss_difference(pair: Pair) -> LossDifference:
     extrapolated.
     """
     can, noise = comparability(pair), seed_noise(pair)
-    if not can.series:
+    if can.why_not:
         return LossDifference(can, noise, False, (), None, None, ())
     identical = same_losses(pair.base, pair.new)
     levels = [level for axis in AXES for level in _along(pair, axis)]
@@ -133,9 +134,10 @@ def loss_difference(pair: Pair) -> LossDifference:
 
 def _along(pair: Pair, axis: str) -> list[Level]:
     """Return both losses at some places of the stretch of an axis that both runs cover."""
-    series = comparability(pair).series
-    spans = []
-    for _, run in pair.sides():
+    can, spans = comparability(pair), []
+    if axis == "tokens" and can.unequal_tokens:
+        return []
+    for (_, run), series in zip(pair.sides(), can.sources, strict=True):
         seen, steps = progress_of(run, axis), points_of(run, series)[0]
         if seen is None:
             return []
@@ -168,7 +170,7 @@ def side_of(pair: Pair, k: int, axis: str, position: float, alone: bool = False)
         seen = progress_of(one, axis)
         # A place is found from steps: rounding must not take it beyond the last one.
         step = None if seen is None else round(seen.step_at(position), 6)
-        at = None if step is None else loss_at(one, can.series, step)
+        at = None if step is None else loss_at(one, can.sources[k], step)
         if step is not None and at is not None:
             found.append((step, at))
         elif one is run:
@@ -180,7 +182,7 @@ def _mean(run: Run, can: Comparability, k: int, found: list[tuple[float, Estimat
     """Return the mean of losses at steps, one per seed, in the unit of the comparison."""
     factor, n = can.factors[k], len(found)
     variance = sum(e.se**2 for _, e in found) / n**2
-    sampled = 0.0 if can.series == "steps.loss" else sampling_error(run, can.series) ** 2 / n
+    sampled = 0.0 if can.batches else sampling_error(run, can.sources[k]) ** 2 / n
     return Side(
         float(np.mean([step for step, _ in found])),
         float(np.mean([e.value for _, e in found])) * factor,
@@ -192,7 +194,7 @@ def _mean(run: Run, can: Comparability, k: int, found: list[tuple[float, Estimat
 
 def recipe_of(pair: Pair, run: Run) -> tuple[Run, ...]:
     """Return the runs that stand for a run's recipe: its seeds, unless the pair are two of them."""
-    own = siblings(run, pair.runs or (pair.base, pair.new))
+    own = siblings(run, pair)
     return (run,) if pair.base in own and pair.new in own else own
 
 
@@ -216,17 +218,34 @@ def _extreme(pair: Pair, best: bool) -> Gap | None:
     for k, (_, run) in enumerate(pair.sides()):
         seeds = []
         for one in recipe_of(pair, run):
-            step, values = points_of(one, can.series)
-            if can.series == "steps.loss" and best:
+            step, values = points_of(one, can.sources[k])
+            if can.batches and best:
                 return None  # the lowest of many noisy batches says nothing
             chosen = float(step[int(np.argmin(values)) if best else -1])
-            at = loss_at(one, can.series, chosen)
+            at = loss_at(one, can.sources[k], chosen)
             if at is not None:
                 seeds.append((chosen, at))
         if not seeds:
             return None
         sides.append(_mean(run, can, k, seeds))
     return gap_of(pair, *sides)
+
+
+def _end_notes(pair: Pair, level: Level) -> tuple[str, ...]:
+    """Return a note where one run is at its end and the other is not, if no learning rate tells."""
+    sources = comparability(pair).sources
+    sides = (level.gap.base, level.gap.new)
+    done = [
+        side.step / float(points_of(run, series)[0][-1] or 1)
+        for (_, run), series, side in zip(pair.sides(), sources, sides, strict=True)
+    ]
+    if max(done) < AT_END or min(done) > NOT_AT_END:
+        return ()
+    ended, other = ("base", "new run") if done[0] > done[1] else ("new run", "base")
+    return (
+        f"at equal {level.axis} the {ended} is at its end and the {other} at {percent(min(done))} "
+        f"of its steps: where the learning rate decays towards the end, that favours the {ended}",
+    )
 
 
 def _schedule_notes(pair: Pair, levels: list[Level]) -> tuple[str, ...]:
@@ -247,4 +266,6 @@ def _schedule_notes(pair: Pair, levels: list[Level]) -> tuple[str, ...]:
                 f"in the base and at {percent(shares[1])} in the new run: they are at different "
                 f"points of their schedules",
             )
+        if None in shares:
+            return _end_notes(pair, level)
     return ()

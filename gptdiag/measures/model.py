@@ -51,8 +51,9 @@ def model_of(run: Run) -> Model:
 def tokens_seen(run: Run, model: Model, last: int | None) -> int | None:
     """Return the tokens trained on up to step `last`, None if the log does not tell."""
     logged = run.steps["tokens"]
-    if np.isfinite(logged).any():
-        return int(np.nanmax(logged))
+    counted = logged[np.isfinite(logged)]
+    if len(counted):
+        return int(counted.max())
     return last * model.tokens_per_step if last and model.tokens_per_step else None
 
 

@@ -54,7 +54,7 @@ def prior(tokens: float | None) -> float:
 def seed_noise(pair: Pair) -> SeedNoise:
     """Return the noise between seeds: from runs given that differ in nothing else, or the prior."""
     shares, df, runs = 0.0, 0, 0
-    for group in groups(pair.runs or (pair.base, pair.new)):
+    for group in recipes(pair):
         found = _spread(group)
         if found is not None:
             shares += found * (len(group) - 1)
@@ -75,6 +75,11 @@ def seed_noise(pair: Pair) -> SeedNoise:
         f"logs would measure it",
         False,
     )
+
+
+def recipes(pair: Pair) -> tuple[tuple[Run, ...], ...]:
+    """Return the runs sorted into recipes: as the user says, else by their settings."""
+    return pair.recipes or groups(pair.runs or (pair.base, pair.new))
 
 
 @lru_cache(maxsize=8)
@@ -100,9 +105,9 @@ def groups(runs: tuple[Run, ...]) -> tuple[tuple[Run, ...], ...]:
     return tuple(tuple(group) for group in by_recipe.values())
 
 
-def siblings(run: Run, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+def siblings(run: Run, pair: Pair) -> tuple[Run, ...]:
     """Return the runs of the same recipe, itself included."""
-    return next((g for g in groups(runs) if run in g), (run,))
+    return next((g for g in recipes(pair) if run in g), (run,))
 
 
 @lru_cache(maxsize=256)

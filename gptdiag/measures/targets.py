@@ -44,11 +44,11 @@ def targets(pair: Pair, wanted: tuple[float, ...] = ()) -> tuple[Target, ...]:
     or that have training losses only: single batches dip under any loss.
     """
     can = comparability(pair)
-    if not can.series or can.series == "steps.loss":
+    if can.why_not or can.batches:
         return ()
     lowest, first = [], []
     for k, (_, run) in enumerate(pair.sides()):
-        _, values = points_of(run, can.series)
+        _, values = points_of(run, can.sources[k])
         lowest.append(float(values.min()) * can.factors[k])
         first.append(float(values[0]) * can.factors[k])
     worse = max(lowest)
@@ -61,8 +61,8 @@ def targets(pair: Pair, wanted: tuple[float, ...] = ()) -> tuple[Target, ...]:
         Target(
             loss,
             why,
-            reached(pair.base, can.series, loss / can.factors[0]),
-            reached(pair.new, can.series, loss / can.factors[1]),
+            reached(pair.base, can.sources[0], loss / can.factors[0]),
+            reached(pair.new, can.sources[1], loss / can.factors[1]),
         )
         for loss, why in (asked or chosen)
     )

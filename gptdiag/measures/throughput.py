@@ -10,7 +10,7 @@ import numpy as np
 
 from gptdiag.measures.config_difference import Difference, config_differences
 from gptdiag.measures.model import model_of
-from gptdiag.measures.seed_noise import groups
+from gptdiag.measures.seed_noise import recipes
 from gptdiag.measures.timing import STALL, timing
 from gptdiag.pair import Pair
 from gptdiag.run import Run
@@ -125,7 +125,7 @@ def _between_runs(pair: Pair) -> tuple[float, float, str]:
     The runs of the pair do not count: their difference is what is asked.
     """
     squares, df = 0.0, 0
-    for group in groups(pair.runs or (pair.base, pair.new)):
+    for group in recipes(pair):
         paces = [pace_of(run) for run in group if run not in (pair.base, pair.new)]
         logs = [log(pace.ms) for pace in paces if pace]
         if len(logs) >= 2:

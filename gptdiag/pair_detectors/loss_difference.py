@@ -73,16 +73,18 @@ def detect(pair: Pair, options: object) -> Finding | Clear:
         confidence="high" if found.noise.measured else "medium",
         evidence=tuple(
             Evidence(
-                found.can.series,
+                series,
                 (int(steps[0]), int(steps[1])),
-                (_line(run, found.can.series, steps[1]),),
+                (_line(run, series, steps[1]),),
                 {
                     f"at_equal_{level.axis}": Quantity(level.gap.amount, found.can.unit)
                     for level in ends
                 },
                 side=name,
             )
-            for name, run, steps in _spans(pair, ends)
+            for (name, run, steps), series in zip(
+                _spans(pair, ends), found.can.sources, strict=True
+            )
         ),
         data={
             "noise_between_seeds": found.noise.relative,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gptdiag.measures.comparability import NATS
 from gptdiag.run import Bools, Floats, Ints
 
 FAN = 25  # points along a forecast
@@ -26,7 +27,7 @@ class Fan:
 
 @dataclass(frozen=True, slots=True)
 class LossChart:
-    """Training losses of single batches, (n,), and evaluations, (m,); losses in nats."""
+    """Training losses of single batches, (n,), and evaluations, (m,); losses in `unit`."""
 
     step: Ints
     loss: Floats  # finite
@@ -41,6 +42,7 @@ class LossChart:
     best_val: float | None
     fan: Fan | None
     nan_steps: Ints  # steps and evaluations whose logged loss is NaN or infinite
+    unit: str = NATS
 
 
 @dataclass(frozen=True, slots=True)

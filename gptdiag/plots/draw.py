@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from gptdiag.analysis import Analysis
 from gptdiag.errors import UsageError, did_you_mean
 from gptdiag.plots import loss, mfu, overview, rate, timing
 from gptdiag.plots.panel import Panel
-from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes
+from gptdiag.plots.series import AXES, Axis, Charts, charts_of, common_axes, per_byte_chart
 from gptdiag.plots.style import DARK, LIGHT, TITLE, Style, label, settings
 from gptdiag.run import Run
 from gptdiag.wording import plural
@@ -57,18 +58,46 @@ def draw(
     runs = [analysis.runs[k] for k in chosen]
     figure = figure or ("overview" if len(runs) == 1 else "loss")
     _check(figure, x, len(runs))
-    style = DARK if dark else LIGHT
     axes = _axes(runs, x)
     charts = [_charts(analysis, k) for k, axis in zip(chosen, axes, strict=True) if axis]
+    return _drawn(charts, axes, (figure, x), DARK if dark else LIGHT, log_x)
+
+
+def draw_per_byte(analysis: Analysis, x: str = "steps", *, dark: bool = False) -> Figure:
+    """Return a figure of the losses of several runs in bits per byte, which all of them must tell.
+
+    Raises:
+        UsageError: there is no such axis, or the logs cannot be shown in it.
+    """
+    _check("loss", x, len(analysis.runs))
+    axes = _axes(list(analysis.runs), x)
+    charts = [
+        replace(_charts(analysis, k), loss=per_byte_chart(run))
+        for k, (run, axis) in enumerate(zip(analysis.runs, axes, strict=True))
+        if axis
+    ]
+    return _drawn(charts, axes, ("loss", x), DARK if dark else LIGHT)
+
+
+def _drawn(
+    charts: list[Charts],
+    axes: list[Axis | None],
+    wanted: tuple[str, str],
+    style: Style,
+    log_x: bool = False,
+) -> Figure:
+    """Return a figure over an axis, both named in `wanted`; runs without the axis have no chart."""
+    figure, x = wanted
+    known = [axis for axis in axes if axis]
     with settings(style):
         made = Figure(figsize=SIZE, layout="constrained")
         FigureCanvasAgg(made)
-        if len(runs) > 1:
-            left_out = f"{plural(axes.count(None), 'run')} without {x} not drawn"
-            known = [axis for axis in axes if axis]
-            _several(made, charts, known, style, log_x, left_out if None in axes else "")
-        elif axes[0]:
-            _one(made, figure, charts[0], axes[0], style, log_x)
+        if len(axes) > 1:
+            missing = len(axes) - len(known)
+            left_out = f"{plural(missing, 'run')} without {x} not drawn" if missing else ""
+            _several(made, charts, known, style, log_x, left_out)
+        elif known:
+            _one(made, figure, charts[0], known[0], style, log_x)
         _laid_out(made)
     return made
 

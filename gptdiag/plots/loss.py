@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from gptdiag.measures.comparability import NATS
 from gptdiag.plots.chart import Charts, LossChart
 from gptdiag.plots.limits import limits_of
 from gptdiag.plots.panel import Panel
@@ -20,7 +21,7 @@ from gptdiag.wording import digits_of, plural
 from gptdiag.wording import loss as in_nats
 
 TITLE = "Loss"
-UNIT = "loss (nats per token)"
+UNIT = f"loss ({NATS})"
 FAN_ROOM = 0.6  # of the log; a longer forecast runs out of the chart, its end is in the legend
 LINES = (("-", "o"), ("--", "s"), ("-.", "^"), (":", "D"))  # of several runs, beside their colours
 THICK, THIN = 1.8, 1.0  # points; lines of one of several runs
@@ -165,7 +166,7 @@ def overlay(
     _explain(first, [chart for _, chart, _ in there])
     if left_out:
         first.entry(Line2D([], [], lw=0), left_out)
-    first.finish(TITLE, UNIT)
+    first.finish(TITLE, f"loss ({there[0][1].unit})")
 
 
 def _shown(chart: LossChart, faint: bool) -> LossChart:

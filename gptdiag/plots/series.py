@@ -11,7 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from gptdiag.finding import Finding
+from gptdiag.measures.comparability import PER_BYTE_UNIT, per_byte
 from gptdiag.measures.curve import curve_of
+from gptdiag.measures.loss_at import points_of
 from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, running_average
 from gptdiag.measures.noise import eval_noise
 from gptdiag.measures.outlook import outlook
@@ -55,6 +57,7 @@ __all__ = [
     "downsample",
     "elapsed_ms",
     "loss_chart",
+    "per_byte_chart",
 ]
 
 FEWEST_SMOOTHED = 20  # points; fewer have no beginning to tell from the rest
@@ -102,6 +105,35 @@ def loss_chart(run: Run) -> LossChart | None:
         best_val=float(curve.val[curve.best]) if curve else None,
         fan=_fan(run),
         nan_steps=nan_steps,
+    )
+
+
+def per_byte_chart(run: Run) -> LossChart | None:
+    """Return the validation losses of a run in bits per byte, None if the log does not tell them.
+
+    Without the batches: a token of the training text has other bytes.
+    """
+    found = per_byte(run)
+    if found is None:
+        return None
+    step, values = points_of(run, found.series)
+    none, bits = np.array([]), np.round(values * found.factor, 4)
+    best = int(np.argmin(bits))
+    return LossChart(
+        step=np.array([], dtype=np.int64),
+        loss=none,
+        smoothed=none,
+        eval_step=step,
+        train=np.full(len(step), np.nan),
+        val=bits,
+        val_se=None,
+        val_se_source="",
+        train_se=None,
+        best_step=int(step[best]),
+        best_val=float(bits[best]),
+        fan=None,
+        nan_steps=np.array([], dtype=np.int64),
+        unit=PER_BYTE_UNIT,
     )
 
 

@@ -89,11 +89,11 @@ def pages(log: Path, folder: Path) -> dict[str, float]:
 
 
 def plain_loop_us(lines: list[str]) -> float:
-    """Return microseconds per line of matching one regular expression, and nothing else."""
-    begun = time.perf_counter()
+    """Return processor time in µs per line of matching one regular expression, nothing else."""
+    begun = time.process_time()
     for line in lines:
         _PLAIN.match(line)
-    return (time.perf_counter() - begun) / len(lines) * 1e6
+    return (time.process_time() - begun) / len(lines) * 1e6
 
 
 def main() -> int:

@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 
+from gptdiag import compare
 from gptdiag.analysis import Analysis, analyse_runs
+from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.reader import parse_text
 from gptdiag.report.html import render
-from gptdiag.simulate import FAULTS, log_of
+from gptdiag.report.html.comparison import render as render_comparison
+from gptdiag.simulate import FAULTS, Recipe, log_of
 from gptdiag.source import read_text
 from tests.browser.logs import hostile_log
+from tests.comparison.test_losses import per_byte_pair
 from tests.corpus_files import CORPUS, ROOT
-from tests.helpers import source_text
+from tests.helpers import run_of, source_text
 
 EXAMPLES = {"jsonl": "shakespeare_char_fast.jsonl.gz", "console": "overfitting_cpu.log"}
 PLANTED = {"nan": "GD101", "several": "GD903"}
@@ -45,6 +49,35 @@ FLAGS = (
 Pages = Callable[[str], Path]
 
 
+# Pages of comparisons; two runs have a finding about the pair.
+COMPARED = (
+    *("compared", "compared-four", "compared-seeds", "compared-per-byte"),
+    *("compared-hostile", "compared-static"),
+)
+
+
+def comparison_of(kind: str) -> Comparison:
+    if kind == "compared-hostile":
+        name = "<script>alert(0)</script>.log"
+        runs = [parse_text(source_text(hostile_log(rate), name))[0] for rate in (1e-3, 3e-3)]
+        return compare_runs(runs)
+    if kind == "compared-seeds":
+        two = ROOT / "tests" / "comparison" / "two_percent"
+        return compare(two / "base", two / "slower", seeds=True)
+    if kind == "compared-per-byte":
+        return compare_runs(per_byte_pair())
+    recipes = [Recipe(), Recipe(seed=1, final_loss=1.5, step_ms=40.0)]
+    if kind == "compared-four":
+        recipes += [Recipe(seed=k, config={"dropout": 0.1 * k}) for k in (2, 3)]
+    return compare_runs([run_of(recipe) for recipe in recipes])
+
+
+def page_of(kind: str) -> str:
+    if kind in COMPARED:
+        return render_comparison(comparison_of(kind), static=kind.endswith("static"))
+    return render(analysis_of("console" if kind == "static" else kind), static=kind == "static")
+
+
 def analysis_of(kind: str) -> Analysis:
     if kind in EXAMPLES:
         return analyse_runs(parse_text(read_text(str(ROOT / "examples" / EXAMPLES[kind]))))
@@ -65,9 +98,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
         if kind in REAL and not CORPUS.is_dir():
             pytest.skip("no corpus of real logs beside this folder")
         if not path.exists():
-            static = kind == "static"
-            text = render(analysis_of("console" if static else kind), static=static)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(page_of(kind), encoding="utf-8")
         return path
 
     return page

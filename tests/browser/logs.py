@@ -13,7 +13,7 @@ ATTACK = "<script>alert(1)</script></style></script><img src=x onerror=alert(2)>
 LONG_LINE = 10_000_000  # characters
 
 
-def hostile_log() -> str:
+def hostile_log(rate: float = 1e-3) -> str:
     """Return a log whose every text is an attack, and which still is a run."""
     lines = [
         f"Overriding: out_dir = '{ATTACK}'",
@@ -23,6 +23,7 @@ def hostile_log() -> str:
         'Overriding: wandb_run_name = \'" onmouseover="alert(6)" style="color:red\'',
         "\x1b]0;title\x07\x1b[31mred\x1b[0m {{ 7 * 7 }} {% raw %} ${alert(4)} <!-- --> ]]>",
         "\x1b]8;;javascript:alert(7)\x07a link\x1b]8;;\x07 \u202egnirts desrever",
+        f"Overriding: learning_rate = {rate}",
         "tokens per iteration will be: 16,384",
         "x" * LONG_LINE + ATTACK,
     ]

@@ -93,3 +93,41 @@ def test_in_python(logs: tuple[str, str]) -> None:
     assert gptdiag.render(comparison, "markdown").startswith("**Verdict:**")
     assert comparison._repr_html_().startswith("<iframe")
     assert comparison.plot(x="time").axes
+
+
+def test_columns_are_named_for_the_logs_that_have_them(
+    tmp_path: Path, logs: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The base is nanoGPT's console output and stays as it is."""
+    table = tmp_path / "own.csv"
+    rows = [f"{k},{2 + 2 / (1 + k / 50):.4f}" for k in range(0, 2000, 10)]
+    table.write_text("\n".join(["it,mine", *rows]) + "\n")
+    named = ["--map", "step=it", "--map", "loss=mine"]
+    assert run(["compare", logs[0], str(table), *named, "--report", "json"]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert [r["format"] for r in runs] == ["nanogpt", "csv"]
+    assert run(["compare", logs[0], str(table), "--map", "loss=yours"]) in (2, 3)
+    assert "yours" in capsys.readouterr().err
+    assert run(["compare", *logs, *named]) == 2
+    assert "no log takes --map" in capsys.readouterr().err
+    with pytest.raises(gptdiag.errors.UsageError):
+        gptdiag.compare(*logs, columns={"loss": "mine"})
+
+
+def test_folders_of_seeds_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, loss in (("a", 1.45), ("b", 1.6)):
+        (tmp_path / name).mkdir()
+        for seed in range(3):
+            recipe = Recipe(seed=seed, final_loss=loss * (1 + seed / 500), config={"seed": seed})
+            (tmp_path / name / f"{seed}.log").write_text(log_of(recipe))
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert run(["compare", *folders]) == 2
+    assert "--seeds" in capsys.readouterr().err
+    gpus = ["--gpu", "RTX 4070", "--gpu", "A100"]  # one for each recipe
+    assert run(["compare", "--seeds", *folders, *gpus, "--report", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recipes"] == [[0, 1, 2], [3, 4, 5]]
+    assert [r["throughput"]["device"] for r in found["runs"]] == 3 * ["RTX 4070"] + 3 * ["A100"]
+    assert found["contrasts"][0]["losses"]["last"]["verdict"] == "worse"
+    assert run(["compare", "--seeds", folders[0]]) == 2
+    assert run(["compare", "--seeds", folders[0], str(tmp_path / "c*.log")]) == 3

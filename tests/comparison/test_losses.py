@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gptdiag import render
 from gptdiag.comparison import Contrast, compare_runs
 from gptdiag.measures.loss_difference import ALIKE, BETTER, WORSE
 from gptdiag.run import Run
@@ -133,6 +134,57 @@ def test_other_tokens_of_the_same_text_are_compared_per_byte() -> None:
     nats = base.evals["val_loss"][-1]
     assert level.gap.base.loss == pytest.approx(nats / 1.5 / np.log(2))
     assert level.gap.verdict == ALIKE
+
+
+def per_byte_pair(**of_new: str | float) -> tuple[Run, Run]:
+    """Return a character-level run and one of word pieces on the same validation text."""
+    text = {"dataset": "a", "val_fingerprint": "f6cb", "val_bytes_per_token": 1.0, "vocab_size": 65}
+    base = run_of(Recipe(final_loss=1.5))
+    new = run_of(Recipe(final_loss=2.8, first_loss=7.0, seed=1, gap=0.1))
+    pieces = {**text, "dataset": "b", "vocab_size": 1024, "val_bytes_per_token": 2.0, **of_new}
+    return (
+        replace(base, system={**base.system, **text}),
+        replace(new, system={**new.system, **{k: v for k, v in pieces.items() if v}}),
+    )
+
+
+def test_other_data_sets_of_one_validation_text_are_compared_per_byte() -> None:
+    comparison = compare_runs(per_byte_pair())
+    found = comparison.contrasts[0].losses
+    assert found.can.unit == "bits per byte"
+    assert comparison.per_byte
+    assert found.at("tokens") is None  # equal tokens are unequal text
+    level = found.at("steps")
+    assert level is not None
+    assert level.gap.verdict == BETTER
+    assert "bits per byte" in render(comparison, "markdown").splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("of_new", "why"),
+    [
+        ({"val_fingerprint": "0000"}, "another validation text (a against b)"),
+        ({"val_fingerprint": "", "dataset": "a", "val_bytes_per_token": 0.0}, "that of the new"),
+        ({"val_fingerprint": ""}, "another data set (a against b)"),
+    ],
+)
+def test_what_cannot_be_converted_is_said(of_new: dict[str, str | float], why: str) -> None:
+    found = contrast(*per_byte_pair(**of_new)).losses
+    assert why in found.can.why_not
+    assert found.last is None
+    assert ("val_bytes_per_token" in found.can.why_not) == ("that of" in why)
+
+
+def test_bits_per_byte_of_one_log_are_compared_with_nats_of_the_other() -> None:
+    base, new = per_byte_pair()
+    bits = new.evals["val_loss"] / 2.0 / np.log(2)
+    columns = {**new.evals.columns, "val_bpb": bits, "val_loss": np.full(len(bits), np.nan)}
+    new = replace(new, evals=replace(new.evals, columns=columns))
+    found = contrast(base, new).losses
+    assert found.can.sources == ("evals.val_loss", "evals.val_bpb")
+    assert found.last is not None
+    assert found.last.new.loss == pytest.approx(bits[-1])
+    assert found.last.base.loss == pytest.approx(base.evals["val_loss"][-1] / np.log(2))
 
 
 def test_training_losses_with_other_dropout_are_not_compared() -> None:

@@ -89,3 +89,38 @@ def test_a_repeat_of_the_base_halves_its_noise(corpus: Path) -> None:
     assert found.best is not None
     assert found.best.base.runs == 2
     assert found.best.verdict == WORSE
+
+
+def test_a_checkpoint_of_a_run_is_that_run(corpus: Path) -> None:
+    names = ("ts_chatglm_prefix.json", "ts_chatglm_prefix_ckpt1000.json")
+    found = contrast(corpus, *(f"hf_trainer/{name}" for name in names))
+    assert found.losses.identical
+    assert found.settings.differing == ()
+
+
+def test_two_precisions_of_one_job_end_alike(corpus: Path) -> None:
+    """The same batches with bfloat16 and with float32 master weights."""
+    names = ("deepspeed_bf16_baseline_loss.csv", "deepspeed_bf16_full_loss.csv")
+    losses = contrast(corpus, *(f"generic_kv/{name}" for name in names)).losses
+    assert not losses.identical
+    assert losses.last is not None
+    assert losses.last.verdict == ALIKE
+
+
+# Speedrun records all end near the same loss, in ever fewer steps: first the longer run.
+RECORDS = [
+    ("track3_adamh.txt", "track3_stdout_no_source.txt"),
+    ("muon_2024-10-10.txt", "untieembed_2024-11-03.txt"),
+    ("normuon_2025-10-24.txt", "shortwindow_2026-02-10.txt"),
+]
+
+
+@pytest.mark.parametrize(("longer", "shorter"), RECORDS)
+def test_speedrun_records_end_alike_in_fewer_steps(corpus: Path, longer: str, shorter: str) -> None:
+    losses = contrast(corpus, f"modded_nanogpt/{longer}", f"modded_nanogpt/{shorter}").losses
+    assert losses.last is not None
+    assert losses.last.verdict == ALIKE
+    level = losses.at("steps")
+    assert level is not None
+    assert level.gap.verdict == BETTER
+    assert any("is at its end" in note or "schedules" in note for note in losses.notes)

@@ -364,6 +364,24 @@ def test_mfu_above_100_percent_is_impossible_and_the_device_gives_the_truth() ->
     assert outcome_of(Recipe(), "GD402", Context(gpu="A100")).status == "clear"
 
 
+def titan(mfu: float) -> str:
+    """Return a log of torchtitan, which prints the peak it divides by and no running average."""
+    stamp = "[rank0]:[titan] 2025-06-16 10:{:02d}:00,000 - root - INFO - "
+    step = "step: {}  loss:  4.0000  memory: 50.00GiB(62.50%)  tps: 5,000  mfu: {:.2f}%"
+    peak = stamp.format(0) + "Peak FLOPS used for computing MFU: 3.120e+14"
+    return "\n".join([peak, *(stamp.format(k) + step.format(k, mfu) for k in range(1, 30))])
+
+
+def test_mfu_whose_peak_the_log_prints_is_held_against_the_device() -> None:
+    from gptdiag.context import Context
+
+    finding = finding_of(titan(60.0), "GD402", Context(gpu="H100"))
+    assert "divided by 312 TFLOP/s, an A100's peak, not by the 989" in finding.message
+    assert outcome_of(titan(60.0), "GD402", Context(gpu="A100")).status == "clear"
+    assert outcome_of(titan(60.0), "GD402").status == "skipped"
+    assert "up to 160 %" in finding_of(titan(160.0), "GD402").message
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_onsets_lie_within_one_evaluation_interval(seed: int) -> None:
     stuck = finding_of(Recipe(flat_from=60, gap=0.0, seed=seed), "GD104")

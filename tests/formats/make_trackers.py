@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import random
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -234,6 +236,44 @@ def wandb() -> None:
     write(folder / "run-20240101_000000-nanogpt" / "run-nanogpt.wandb", wandb_file(few))
 
 
+RUN_COLUMNS = "id INTEGER PRIMARY KEY AUTOINCREMENT, {key}timestamp TEXT, run_name TEXT NOT NULL, "
+
+
+def trackio_database(path: Path, rows: Sequence[Row], config: str = "{}", ids: bool = True) -> None:
+    """Write a project as Trackio does, of two runs at once; without identifiers before 0.24."""
+    key = "run_id TEXT NOT NULL, " if ids else ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA page_size = 512")
+    columns = RUN_COLUMNS.format(key=key)
+    database.execute(f"CREATE TABLE metrics ({columns} step INTEGER NOT NULL, metrics TEXT)")
+    database.execute(f"CREATE TABLE configs ({columns} config TEXT NOT NULL)")
+    for run in ("cool-fox-0", "warm-owl-1"):
+        for step in sorted({step for _, step, *_ in rows}):
+            named = {tag: value for tag, at, _, value in rows if at == step}
+            now = BEGIN + min(seconds for _, at, seconds, _ in rows if at == step)
+            stamp = datetime.fromtimestamp(now, timezone.utc).isoformat()
+            words = {k: v if math.isfinite(v) else "NaN" for k, v in named.items()}
+            values = [run[:4]] * ids + [stamp, run, step, json.dumps(words)]
+            marks = ", ".join("?" * len(values))
+            names = "run_id, " * ids + "timestamp, run_name, step, metrics"
+            database.execute(f"INSERT INTO metrics ({names}) VALUES ({marks})", values)
+        settings = [run[:4]] * ids + [run, config]
+        names = "run_id, " * ids + "run_name, config"
+        marks = ", ".join("?" * len(settings))
+        database.execute(f"INSERT INTO configs ({names}) VALUES ({marks})", settings)
+    database.commit()
+    database.close()
+
+
+def trackio() -> None:
+    rows = hugging_face(10, 300, 0.0, random.Random(14))
+    rows = [row for row in rows if row[0] in ("train/loss", "train/learning_rate", "eval/loss")]
+    config = '{"learning_rate": 0.0005, "optimizer": "adamw", "_Created": "2023"}'
+    trackio_database(LOGS / "trackio" / "project.db", rows, config)
+
+
 def write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
@@ -244,3 +284,4 @@ if __name__ == "__main__":
     wandb()
     lightning()
     mlflow()
+    trackio()

@@ -26,3 +26,8 @@ def test_steps_counted_in_each_epoch_are_added_up() -> None:
 def test_any_proper_format_wins() -> None:
     lines = [f"iter {n}: loss 2.0000, time 10.00ms, mfu 2.00%\n" for n in range(5)]
     assert run_of("".join(lines)).format == "nanogpt"
+
+
+def test_a_step_beyond_any_number_is_no_step() -> None:
+    lines = [f"step={n} loss={3 - n / 10:.4f}\n" for n in range(8)]
+    assert len(run_of("".join([*lines, f"step={'9' * 400} loss=2.0000\n"])).steps) == 8

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,15 @@ import prepare
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batches import Batches, open_dataset, read_meta, read_pickle
+from batches import Batches, Dataset, open_dataset, read_meta, read_pickle
 from data_report import Statistics, overlap
 from options import OptionError, Options
 from sources import SourceError, parquet_documents
 from vocabulary import Pieces, characters_of, from_meta, train_bpe
 
+import gptdiag
 from tests.trainer.conftest import TEXT
-from tests.trainer.helpers import train
+from tests.trainer.helpers import log_of, train
 
 
 def tokens_of(folder: Path, split: str) -> np.ndarray:
@@ -42,6 +45,43 @@ def test_figures_are_right(data_dir: Path) -> None:
     assert report["unigram_entropy"] == pytest.approx(-(share * np.log(share)).sum(), abs=1e-4)
     assert report["bytes_per_token"] == 1
     assert report["duplicate_share"] == 0
+
+
+def test_runs_of_other_tokens_are_compared_in_bits_per_byte(data_dir: Path) -> None:
+    """Two real runs: characters, and word pieces of the same text."""
+    prepare.main([
+        "words.txt", "--val_share=0.2", "--name=pieces", "--tokenizer=bpe", "--vocab_size=300",
+        "--block_size=16",
+    ])  # fmt: skip
+    for name in ("words", "pieces"):
+        train(f"--dataset={name}", f"--out_dir={name}")
+    runs = [log_of(name) for name in ("words", "pieces")]
+    sizes = [run.number("val_bytes_per_token") for run in runs]
+    val = TEXT[int(0.8 * len(TEXT)) :]
+    assert sizes == [1.0, pytest.approx(len(val) / len(tokens_of(data_dir / "pieces", "val")))]
+    assert runs[0].setting("val_fingerprint") == runs[1].setting("val_fingerprint")
+    losses = gptdiag.compare("words/run.jsonl", "pieces/run.jsonl").contrasts[0].losses
+    assert losses.can.unit == "bits per byte"
+    assert losses.last is not None
+    for run, size, side in zip(runs, sizes, (losses.last.base, losses.last.new), strict=True):
+        assert size is not None
+        assert side.loss == pytest.approx(run.evals["val_loss"][-1] / math.log(2) / size)
+
+
+def test_nanogpts_characters_know_their_text(data_dir: Path) -> None:
+    """Data made by nanoGPT's own script has no record of its text, but its characters give it."""
+    ours, theirs = data_dir / "words", data_dir / "nanogpt"
+    meta = read_meta(ours)
+    shutil.copytree(ours, theirs)
+    (theirs / "meta.json").unlink()
+    itos = dict(enumerate(meta["characters"]))
+    (theirs / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(itos), "itos": itos}))
+    facts = Dataset(theirs).text_facts()
+    assert facts["val_fingerprint"] == meta["val_fingerprint"]
+    assert facts["val_bytes_per_token"] == 1.0
+    assert Dataset(ours).text_facts().items() >= facts.items()
+    (theirs / "meta.pkl").unlink()
+    assert Dataset(theirs).text_facts() == {}
 
 
 def test_bpe_is_served_exactly_as_it_was_trained() -> None:
@@ -144,7 +184,9 @@ def test_interrupted_parquet_goes_on_where_it_stopped(
     for split in ("train", "val"):
         parts, whole = (Path(f"data/{n}/{split}.bin").read_bytes() for n in ("parts", "whole"))
         assert parts == whole
-    assert read_meta(Path("data/parts"))["report"] == read_meta(Path("data/whole"))["report"]
+    parts, whole = (read_meta(Path(f"data/{name}")) for name in ("parts", "whole"))
+    for name in ("report", "train_bytes", "val_bytes", "val_fingerprint"):
+        assert parts[name] == whole[name]
     assert sorted(p.name for p in Path("data/parts").iterdir()) == [
         "meta.json", "train.bin", "val.bin"
     ]  # fmt: skip

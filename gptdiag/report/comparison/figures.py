@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from math import isfinite
+from statistics import mean, stdev
 from typing import NamedTuple
 
 from gptdiag.comparison import Comparison
+from gptdiag.measures.comparability import per_byte
+from gptdiag.measures.loss_at import points_of
 from gptdiag.run import Run
 from gptdiag.summary import Summary
 from gptdiag.wording import (
@@ -20,6 +23,7 @@ from gptdiag.wording import (
 )
 
 UNKNOWN = "-"
+MOST_LABELS = 6  # seeds of one recipe that are named
 
 
 class Row(NamedTuple):
@@ -32,13 +36,44 @@ class Row(NamedTuple):
 def names(comparison: Comparison) -> list[str]:
     """Return what each run is called in the tables: base, then new or run 2, run 3, ..."""
     runs = len(comparison.analysis.runs)
+    if comparison.recipes:
+        heads = ["base", "new"] if len(comparison.recipes) == 2 else _recipes(comparison)
+        return [
+            head if k == 1 else f"{head}, seed {k}"
+            for head, recipe in zip(heads, comparison.recipes, strict=True)
+            for k in range(1, len(recipe) + 1)
+        ]
     return ["base", "new"] if runs == 2 else ["base", *(f"run {k}" for k in range(2, runs + 1))]
+
+
+def _recipes(comparison: Comparison) -> list[str]:
+    return ["base", *(f"recipe {k}" for k in range(2, len(comparison.recipes) + 1))]
+
+
+def heads(comparison: Comparison) -> list[str]:
+    """Return what the columns of the figures are called: runs, or recipes of several seeds."""
+    called = names(comparison)
+    return [called[k] for k in columns_of(comparison)]
+
+
+def columns_of(comparison: Comparison) -> tuple[int, ...]:
+    """Return the runs that have a column: all, or the first seed of each recipe."""
+    if comparison.recipes:
+        return comparison.shown
+    return tuple(range(len(comparison.analysis.runs)))
 
 
 def label_rows(comparison: Comparison) -> list[Row]:
     """Return which run is which."""
     rows = []
-    for name, run in zip(names(comparison), comparison.analysis.runs, strict=True):
+    called, runs = names(comparison), comparison.analysis.runs
+    if comparison.recipes:
+        for recipe in comparison.recipes:
+            labels = [runs[k].label for k in recipe]
+            shown = labels if len(labels) <= MOST_LABELS else [*labels[:2], "...", labels[-1]]
+            rows.append(Row(called[recipe[0]], (", ".join(shown), plural(len(recipe), "seed"))))
+        return rows
+    for name, run in zip(called, runs, strict=True):
         steps = f"{plural(len(run.steps), 'step')}, {plural(len(run.evals), 'evaluation')}"
         rows.append(Row(name, (run.label, f"{count(run.lines.total)} lines: {steps}")))
     return rows
@@ -51,10 +86,15 @@ def nats(value: float) -> str:
 
 def side_by_side(comparison: Comparison) -> list[Row]:
     """Return the figures of all runs, one row per figure; what no run shows is left out."""
-    runs = list(zip(comparison.analysis.runs, comparison.analysis.summaries, strict=True))
-    columns = [dict(_figures(run, summary)) for run, summary in runs]
+    both = list(zip(comparison.analysis.runs, comparison.analysis.summaries, strict=True))
+    columns = []
+    for k in columns_of(comparison):
+        run, summary = both[k]
+        bits = _bits_per_byte(run) if comparison.per_byte else {}
+        of_seeds = [both[j][1] for j in comparison.seeds_of(k)]
+        columns.append({**bits, **dict(_figures(run, summary)), **_means(of_seeds)})
     order = list(dict.fromkeys(name for column in columns for name in column))
-    first = [name for name, _ in _figures(*runs[0])]
+    first = list(columns[0])
     order.sort(key=lambda n: first.index(n) if n in first else len(first))
     rows = [Row(name, tuple(column.get(name) or UNKNOWN for column in columns)) for name in order]
     return [row for row in rows if set(row.cells) != {UNKNOWN}]
@@ -81,6 +121,41 @@ def _figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
         ("dtype", str(run.setting("dtype") or "")),
         ("format", run.format),
     ]
+
+
+def _means(summaries: list[Summary]) -> dict[str, str]:
+    """Return the losses of a recipe: the mean and the spread of its seeds, none of a single run."""
+    if len(summaries) < 2:
+        return {}
+    found: dict[str, list[float | None]] = {
+        "best val loss": [s.losses.best_val for s in summaries],
+        "  at step": [s.losses.best_step for s in summaries],
+        "last val loss": [s.losses.last_val for s in summaries],
+        "last train loss": [s.losses.last_train for s in summaries],
+    }
+    told = {}
+    for name, given in found.items():
+        values = [v for v in given if v is not None and isfinite(v)]
+        if len(values) < 2:
+            told[name] = UNKNOWN
+        elif name == "  at step":
+            low, high = min(values), max(values)
+            told[name] = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+        else:
+            told[name] = f"{nats(mean(values))} ± {significant(stdev(values), 2)}"
+    return told
+
+
+def _bits_per_byte(run: Run) -> dict[str, str]:
+    """Return the losses that compare between tokenizers."""
+    found = per_byte(run)
+    if found is None:
+        return {}
+    values = points_of(run, found.series)[1] * found.factor
+    return {
+        "best bits per byte": nats(float(values.min())),
+        "last bits per byte": nats(float(values[-1])),
+    }
 
 
 def _with_perplexity(value: float | None) -> str:

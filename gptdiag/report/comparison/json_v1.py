@@ -36,6 +36,7 @@ def report(comparison: Comparison) -> dict[str, Any]:
             "verdict": parts.verdict(comparison),
             "base": comparison.base,
             "runs": alone["runs"],
+            "recipes": [list(recipe) for recipe in comparison.recipes],
             "contrasts": [_contrast(c) for c in comparison.contrasts],
             "outcomes_alone": alone["outcomes"],
         }

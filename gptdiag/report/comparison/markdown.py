@@ -29,7 +29,7 @@ def render(comparison: Comparison) -> str:
     """Return the comparison as GitHub-flavoured Markdown."""
     called = figures.names(comparison)
     blocks = [f"**Verdict:** {escaped(parts.verdict(comparison))}", _labels(comparison)]
-    blocks.append(_table(("", *called), figures.side_by_side(comparison)))
+    blocks.append(_table(("", *figures.heads(comparison)), figures.side_by_side(comparison)))
     note = figures.mfu_note(comparison)
     blocks.append(f"{escaped(note)}." if note else "")
     for contrast in comparison.contrasts:

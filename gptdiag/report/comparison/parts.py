@@ -5,6 +5,7 @@ from __future__ import annotations
 from gptdiag.comparison import Comparison, Contrast
 from gptdiag.finding import Finding
 from gptdiag.measures.attribution import PAST, TOKENS, Attribution, Part
+from gptdiag.measures.comparability import NATS
 from gptdiag.measures.config_difference import GROUPS, NO_MATTER, Difference
 from gptdiag.measures.loss_difference import ALIKE, BETTER, Gap, LossDifference
 from gptdiag.measures.targets import Reached
@@ -38,7 +39,7 @@ def _verdict(contrast: Contrast) -> str:
         return f"The losses cannot be compared: {losses.can.why_not}."
     if losses.identical:
         return "Both logs show the same losses: they are one run, logged twice."
-    said = [] if losses.last is None else [_ends(losses.last)]
+    said = [ends] if (ends := _ends(losses)) else []
     if losses.best and losses.last and losses.best.verdict != losses.last.verdict:
         said.append(f"Best against best it is {losses.best.told}.")
     level = losses.at("tokens") or losses.at("steps")
@@ -56,8 +57,14 @@ def _verdict(contrast: Contrast) -> str:
     return " ".join(said) or "The logs have no stretch of steps in common."
 
 
-def _ends(last: Gap) -> str:
+def _ends(losses: LossDifference) -> str:
+    last, unit = losses.last, losses.can.unit
+    if last is None:
+        return ""
     numbers = f"{nats(last.new.loss)} against {nats(last.base.loss)}"
+    numbers += f" {unit}" if unit != NATS else ""
+    seeds = (last.base.runs, last.new.runs)
+    numbers += f" (means of {seeds[1]} and {seeds[0]} seeds)" if sum(seeds) > 2 else ""
     if last.verdict == ALIKE:
         return f"The last losses, {numbers}, are {ALIKE}."
     return f"The new run ends {'lower' if last.verdict == BETTER else 'higher'}: {numbers}."
@@ -166,7 +173,11 @@ def target_rows(contrast: Contrast) -> list[Row]:
         Row(
             f"{nats(target.loss) if target.why.startswith('the best') else f'{target.loss:g}'}, "
             f"{target.why}",
-            (_reached(target.base), _reached(target.new), _faster(target.base, target.new)),
+            (
+                _reached(target.base),
+                _reached(target.new),
+                _faster(target.base, target.new, tokens=not contrast.losses.can.unequal_tokens),
+            ),
         )
         for target in contrast.targets
     ]
@@ -181,13 +192,13 @@ def _reached(at: Reached | None) -> str:
     return ", ".join(said)
 
 
-def _faster(base: Reached | None, new: Reached | None) -> str:
-    """Return how the new run's tokens and time to a target compare with the base's."""
+def _faster(base: Reached | None, new: Reached | None, tokens: bool) -> str:
+    """Return how the new run's tokens, if these are alike, and time to a target compare."""
     if base is None or new is None:
         return UNKNOWN
     said = []
     for what, one, other in (("tokens", base.tokens, new.tokens), ("time", base.ms, new.ms)):
-        if one and other:
+        if one and other and (tokens or what != "tokens"):
             said.append(f"{significant(other / one, 2)} x {what}")
     return ", ".join(said) or UNKNOWN
 
@@ -230,7 +241,7 @@ def settings_text(split: Attribution) -> str:
     for d in split.settings:
         kinds.setdefault(GROUPS.get(d.kind, d.kind), []).append(d.name)
     named = "; ".join(f"{kind} ({', '.join(own)})" for kind, own in kinds.items())
-    within = split.equal.verdict == ALIKE
+    within = split.within_noise
     if not split.settings:
         if not split.settings_known:
             return "due to what the logs do not say, as they do not give all settings"
@@ -302,13 +313,19 @@ def _range(low: float, high: float) -> str:
 
 
 def alone(comparison: Comparison) -> list[tuple[str, Finding]]:
-    """Return what is to be known of each run by itself, with the run's name."""
-    called = names(comparison)
-    return [
-        (called[f.run], f)
-        for f in comparison.analysis.findings
-        if f.severity != "note" or f.code not in ROUTINE
-    ]
+    """Return what is to be known of each run by itself, with the run's name.
+
+    Of further seeds only what the first seed of their recipe has not.
+    """
+    called, told = names(comparison), []
+    first = {seed: recipe[0] for recipe in comparison.recipes for seed in recipe}
+    known = {(f.run, f.code) for f in comparison.analysis.findings}
+    for f in comparison.analysis.findings:
+        lead = first.get(f.run, f.run)
+        repeated = lead != f.run and (f.severity == "note" or (lead, f.code) in known)
+        if not repeated and (f.severity != "note" or f.code not in ROUTINE):
+            told.append((called[f.run], f))
+    return told
 
 
 def told_apart(contrast: Contrast) -> list[Finding]:
@@ -318,7 +335,12 @@ def told_apart(contrast: Contrast) -> list[Finding]:
 
 def further_seeds(comparison: Comparison) -> str:
     """Return which runs only lend their seeds to the noise and the means, empty if none do."""
-    shown = {comparison.base, *(c.new for c in comparison.contrasts)}
+    if comparison.recipes:
+        return (
+            "Losses are means over the seeds of a recipe, ± the spread of single seeds; all other "
+            "figures are those of its first seed."
+        )
+    shown = set(comparison.shown)
     called = names(comparison)
     rest = [called[k] for k in range(len(called)) if k not in shown]
     if not rest:

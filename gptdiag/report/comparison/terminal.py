@@ -54,7 +54,7 @@ def _labels(page: Page, comparison: Comparison) -> None:
 
 def _figures(page: Page, comparison: Comparison) -> None:
     """Write the figures side by side, as many runs beside each other as there is room for."""
-    rows, called = figures.side_by_side(comparison), figures.names(comparison)
+    rows, called = figures.side_by_side(comparison), figures.heads(comparison)
     first = max((len(row.name) for row in rows), default=0)
     column = max((len(cell) for row in rows for cell in row.cells), default=0)
     fit = max(1, (page.width - first - 2) // (column + SPACE))

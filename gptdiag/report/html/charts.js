@@ -86,12 +86,16 @@
         line_color: css("--soft"), line_dash: [1, 4], level: "underlay" }));
   }
 
-  function legend(plot, items) {
+  function legend(plot, items, width) {
+    // Bokeh lets a row of entries run out of the page: as many columns as there is room for.
+    const room = width - plot.min_border_left - plot.min_border_right;
+    const wide = items.map((item) => 6.6 * item.label.value.length + 40);
+    const fit = Math.max(1, Math.floor(room / Math.max(...wide)));
     plot.add_layout(new M.Legend({
       items, orientation: "horizontal", border_line_color: null, background_fill_color: null,
       label_text_color: css("--text"), label_text_font: css("--font"), label_text_font_size: "12px",
       label_height: 14, glyph_height: 14, glyph_width: 18, spacing: 14, margin: 0, padding: 4,
-      ncols: !narrow() ? "auto" : items.some((item) => item.label.value.length > 18) ? 1 : 2, click_policy: "hide", location: "top_left",
+      ncols: wide.reduce((a, b) => a + b, 0) <= room ? "auto" : fit, click_policy: "hide", location: "top_left",
     }), "above");
   }
 
@@ -137,7 +141,7 @@
       if (["bars", "band", "best"].includes(series.mark)) continue;
       items.push(new M.LegendItem({ label: { value: series.name }, renderers: plot.renderers.filter((r) => r.data_source === data) }));
     }
-    if (items.length > 1) legend(plot, items);
+    if (items.length > 1) legend(plot, items, document.getElementById(chart.id).clientWidth);
     let fill = null;
     if (anchor !== null) {
       const made = tools(anchor);

@@ -14,17 +14,18 @@ import numpy as np
 
 from gptdiag.comparison import Comparison, Contrast
 from gptdiag.errors import UsageError
+from gptdiag.measures.comparability import PER_BYTE_UNIT
 from gptdiag.measures.loss_difference import level_of
 from gptdiag.measures.progress import AXES
 from gptdiag.plots.chart import Charts
-from gptdiag.plots.series import Axis, charts_of, common_axes
+from gptdiag.plots.series import Axis, charts_of, common_axes, per_byte_chart
 from gptdiag.remedies import as_flags
 from gptdiag.report.comparison import figures, parts
 from gptdiag.report.html.drawing import Drawing, drawing
 from gptdiag.report.html.page import assemble
 from gptdiag.report.html.series import Chart, chart_of, numbers, series_of
 from gptdiag.report.html.stills import picture_of
-from gptdiag.report.html.view import SYMBOLS, title
+from gptdiag.report.html.view import SYMBOLS
 from gptdiag.report.parts import by_status, quotes
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Floats, Ints
@@ -52,12 +53,12 @@ def _view(comparison: Comparison) -> dict[str, Any]:
     called = figures.names(comparison)
     findings = comparison.findings
     return {
-        "title": title(comparison.analysis),
+        "title": safe(_title(comparison)),
         "verdict": safe(parts.verdict(comparison)),
         "worst": findings[0].severity if findings else "clear",
         "symbols": SYMBOLS,
         "version": comparison.analysis.version,
-        "names": called,
+        "names": figures.heads(comparison),
         "labels": _safe(figures.label_rows(comparison)),
         "seeds": safe(parts.further_seeds(comparison)),
         "figures": _safe(figures.side_by_side(comparison)),
@@ -68,6 +69,14 @@ def _view(comparison: Comparison) -> dict[str, Any]:
             for name, f in parts.alone(comparison)
         ],
     }
+
+
+def _title(comparison: Comparison) -> str:
+    labels = [run.label for run in comparison.analysis.runs]
+    if comparison.recipes:
+        return " against ".join(f"{len(recipe)} seeds" for recipe in comparison.recipes)
+    others = labels[1] if len(labels) == 2 else f"{len(labels) - 1} others"
+    return f"{labels[0]} against {others}"
 
 
 def _safe(rows: list[figures.Row]) -> list[tuple[str, list[str]]]:
@@ -127,14 +136,21 @@ def _contrast(called: list[str], contrast: Contrast) -> dict[str, Any]:
 
 def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     """Return what charts.js needs to draw all runs over one axis; None if a log lacks it."""
-    runs = list(comparison.analysis.runs[:MOST_RUNS])
+    if kind == "tokens" and any(c.losses.can.unequal_tokens for c in comparison.contrasts):
+        return None
+    chosen = figures.columns_of(comparison)[:MOST_RUNS]
+    runs = [comparison.analysis.runs[k] for k in chosen]
     axes = [axis for axis in common_axes(runs, kind) if axis is not None]
     if len(axes) < len(runs):
         return None
     summaries = comparison.analysis.summaries
-    known = [charts_of(run, s) for run, s in zip(runs, summaries, strict=False)]
-    called = figures.names(comparison)
-    made = [_losses(known, axes, called), _difference(comparison, kind, axes, called)]
+    known = [charts_of(run, summaries[k]) for run, k in zip(runs, chosen, strict=True)]
+    called = figures.heads(comparison)
+    if comparison.per_byte:
+        known = [
+            replace(one, loss=per_byte_chart(run)) for one, run in zip(known, runs, strict=True)
+        ]
+    made = [_losses(known, axes, called), _difference(comparison, kind, axes)]
     if kind == "steps":
         made += [_rates(known, called), _times(known, called), _gradients(known, called)]
     charts = [chart for chart in made if chart is not None and chart["series"]]
@@ -143,6 +159,9 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     for chart in charts:
         chart["id"] = f"over-{kind}-{chart['kind']}"
         chart["bands"] = []
+        first = comparison.recipes and chart["kind"] != "difference"
+        seeds = " Of each recipe the first seed." if first else ""
+        chart["alt"] = f"{chart['alt']}{seeds} {_in_words(chart)}"
     ends = [s["steps"][k] for s in charts[0]["series"] for k in (0, -1)]
     first, last = float(min(ends)), float(max(ends))
     if not last > first:
@@ -159,9 +178,16 @@ def _data_of(comparison: Comparison, kind: str) -> dict[str, Any] | None:
     }
 
 
+def _in_words(chart: Chart) -> str:
+    """Return where each line of a chart begins and ends, for those who cannot see it."""
+    told = [s for s in chart["series"] if s["told"] and s["mark"] != "band"]
+    ends = [f"{s['name']} from {s['y'][0]:.4g} to {s['y'][-1]:.4g}" for s in told]
+    return f"In {chart['label']}: {'; '.join(ends)}."
+
+
 def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
     series: list[Chart | None] = []
-    tops = []
+    tops, unit = [], ""
     for k, (charts, axis) in enumerate(zip(known, axes, strict=True)):
         loss = charts.loss
         if loss is None:
@@ -177,10 +203,13 @@ def _losses(known: list[Charts], axes: list[Axis], called: list[str]) -> Chart:
         )  # fmt: skip
         series += [smooth, val]
         tops += [_top(loss.smoothed), _top(loss.val)]
+        unit = loss.unit
+    smoothed = any(s for s in series[::2])
+    batches = ", training batches smoothed and faint" if smoothed else ""
     cap = max((top for top in tops if np.isfinite(top)), default=None)
     return chart_of(
-        "loss", "Loss", "nats per token", series, main=True, loggable=True, cap=cap,
-        alt="Loss of all runs: evaluations with dots, training batches smoothed and faint.",
+        "loss", "Loss", unit, series, main=True, loggable=True, cap=cap,
+        alt=f"Loss of all runs: evaluations with dots{batches}.",
     )  # fmt: skip
 
 
@@ -194,14 +223,14 @@ def _top(values: Floats) -> float:
     return high + 0.1 * (high - low)
 
 
-def _difference(
-    comparison: Comparison, kind: str, axes: list[Axis], called: list[str]
-) -> Chart | None:
+def _difference(comparison: Comparison, kind: str, axes: list[Axis]) -> Chart | None:
     """Return the losses less the base's, with the interval a verdict goes by."""
+    columns, heads = figures.columns_of(comparison), figures.heads(comparison)
     series: list[Chart | None] = []
     for contrast in comparison.contrasts:
         level = contrast.losses.at(kind)
-        if level is None or contrast.new >= len(axes) or contrast.losses.can.why_not:
+        place = columns.index(contrast.new)
+        if level is None or place >= len(axes) or contrast.losses.can.why_not:
             continue
         first = next(v.position for v in contrast.losses.levels if v.axis == kind) / 4
         places = np.linspace(first, level.position, PLACES)
@@ -213,14 +242,15 @@ def _difference(
         x: Ints | Floats = np.array([position for position, _ in gaps]) / unit
         y = np.array([gap.amount for _, gap in gaps])
         low, high = (np.array([gap.interval[j] for _, gap in gaps]) for j in (0, 1))
-        colour, name = COLOURS[contrast.new], called[contrast.new]
+        colour, name = COLOURS[place], heads[place]
         series.append(
             {**(series_of(f"{name}, interval", colour, x, y, 2 * PLACES, mark="band", told=False)
                 or {}), "low": numbers(low), "high": numbers(high)}
         )  # fmt: skip
         series.append(series_of(f"{name} less base", colour, x, y, 2 * PLACES))
     text = "Loss less that of the base, with its 99 % interval: below zero is better."
-    return chart_of("difference", "Difference to the base", "nats", series, alt=text)
+    what = PER_BYTE_UNIT if comparison.per_byte else "nats"
+    return chart_of("difference", "Difference to the base", what, series, alt=text)
 
 
 def _unit(axis: Axis, kind: str) -> float:
@@ -276,10 +306,8 @@ def _gradients(known: list[Charts], called: list[str]) -> Chart:
 
 def _pictures(comparison: Comparison, data: dict[str, Any]) -> dict[str, str]:
     """Return the losses as a picture for readers without scripts, none if they are too many."""
-    from gptdiag.plots.draw import draw
-
     try:
-        return {"loss": picture_of(draw(comparison.analysis, "loss", data["axis"]["kind"]))}
+        return {"loss": picture_of(comparison.plot(data["axis"]["kind"]))}
     except UsageError:
         return {}
 
