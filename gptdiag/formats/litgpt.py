@@ -86,7 +86,8 @@ _VALIDATION = re.compile(
     rf"(?:iter|step) (\d{{1,15}}): val loss ({NUMBER})(?:, val time: ({NUMBER}) ?ms)?\s*$"
 )
 _STEP = re.compile(
-    rf"(?:Epoch \d+ \| )?iter \d+(?:(?: \|)? step \d+)?(?: \| loss train|: loss {NUMBER}, (?:iter )?time:)"
+    r"(?:Epoch \d+ \| )?iter \d+(?:(?: \|)? step \d+)?"
+    rf"(?: \| loss train|: loss {NUMBER}, (?:iter )?time:)"
 )
 _CUT_OFF = re.compile(r"(?:Epoch \d+ \| iter \d+|iter \d+(?: \|)? step \d+(?::|\s*$))")
 _FINAL = re.compile(rf"Final evaluation \| val loss: ({NUMBER}) ")

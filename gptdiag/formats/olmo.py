@@ -79,7 +79,9 @@ _EVALUATED = "throughput/in-loop eval time (s)"
 _HEADER = re.compile(r"\[step=(\d{1,15})/(\d{1,15}|\?\?\?),epoch=\d+(?:,eta=[^\]]*)?\]\s*$")
 _METRIC = re.compile(r"[ \t]{3,}([^=\s][^=]*)=([-+\d.,eE]+[BTP]?|nan|-?inf)\s*$")
 _EVAL_LOSS = re.compile(r"(?:eval/)?(.+)/(?:CrossEntropyLoss|CE loss)$")
-_FACTS = re.compile(r"Total number of parameters: (\d[\d,]{0,19})|Training for (\d[\d,]{0,19}) steps")
+_FACTS = re.compile(
+    r"Total number of parameters: (\d[\d,]{0,19})|Training for (\d[\d,]{0,19}) steps"
+)
 _RESUMED = re.compile(r"Will resume training from step (\d[\d,]{0,19})")
 _EVENTS = (
     ("\tBuilding model...", "process_start"),
