@@ -49,9 +49,13 @@ def load(path: Path, device: str = "cpu") -> dict:
         raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     missing = {"model", "model_args"} - set(state)
     if missing:
-        raise CheckpointError(f"{path} is no checkpoint of a GPT: it lacks {', '.join(missing)}")
+        raise CheckpointError(
+            f"{path} is no checkpoint of a GPT: it lacks {', '.join(sorted(missing))}"
+        )
     # torch.compile writes this prefix into the names of the weights.
-    state["model"] = {k.removeprefix("_orig_mod."): v for k, v in state["model"].items()}
+    named = {k.removeprefix("_orig_mod."): v for k, v in state["model"].items()}
+    # nanoGPT stores the causal mask where it cannot use the fused attention.
+    state["model"] = {k: v for k, v in named.items() if not k.endswith(".attn.bias")}
     return state
 
 

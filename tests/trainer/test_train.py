@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from options import OptionError
 
 import gptdiag
 from tests.corpus_files import ROOT
@@ -109,6 +110,28 @@ def test_eval_only(data_dir: Path) -> None:
     assert train("--out_dir=out", "--eval_only=True") == 0
     run = log_of("out")
     assert (len(run.steps), len(run.evals)) == (0, 1)
+
+
+def test_eval_only_evaluates_a_checkpoint_of_any_step(data_dir: Path) -> None:
+    train("--out_dir=out", "--max_iters=5")
+    train("--out_dir=out", "--init_from=resume", "--eval_only=True", "--eval_interval=7")
+    assert log_of("out").evals.step[-1] == 5
+
+
+def test_mfu_average_is_of_the_printed_steps_as_nanogpts(data_dir: Path) -> None:
+    train("--out_dir=out", "--log_interval=4")
+    steps = log_of("out").steps
+    printed = steps.has("mfu_ema_pct") & (steps.step % 4 == 0)
+    share = steps["mfu_ema_pct"][printed] * steps["wall_ms"][printed]
+    first, second = share[0], steps["mfu_ema_pct"][printed][1]
+    assert steps.step[printed][0] == 8
+    expected = 0.9 * steps["mfu_ema_pct"][printed][0] + 0.1 * first / steps["wall_ms"][printed][1]
+    assert second == pytest.approx(expected, rel=1e-3)
+
+
+def test_float16_is_refused_on_the_device_that_auto_finds(data_dir: Path) -> None:
+    with pytest.raises(OptionError, match="float16 on a CPU"):
+        train("--out_dir=out", "--device=cpu:0", "--dtype=float16")
 
 
 def test_evaluation_has_its_standard_error(data_dir: Path) -> None:
