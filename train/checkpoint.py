@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -33,6 +34,27 @@ def save(path: Path, state: dict) -> None:
             f"cannot write the checkpoint {path}{kept} ({reason}): free some space, or choose "
             "another --out_dir and resume"
         ) from error
+
+
+def keep_best(path: Path) -> Path | None:
+    """Give the checkpoint of the best evaluation a second name, before an interrupt saves the last.
+
+    Returns that name; None if there is no checkpoint, or if an interrupted run wrote it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        if torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("interrupted"):
+            return None
+    except Exception:  # damaged or not ours: it is kept, not judged
+        pass
+    best = path.with_name("ckpt_best.pt")
+    best.unlink(missing_ok=True)
+    try:
+        os.link(path, best)  # `save` puts a new file in the place of the old one
+    except OSError:  # a file system without links
+        shutil.copy2(path, best)
+    return best
 
 
 def load(path: Path, device: str = "cpu") -> dict:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from batches import Batches, Dataset, open_dataset
-from checkpoint import CheckpointError, load, random_state, restore_random_state, save
+from checkpoint import CheckpointError, keep_best, load, random_state, restore_random_state, save
 from inspection import (
     activations,
     gradient_norms,
@@ -142,7 +142,7 @@ def main(arguments: list[str]) -> int:
         model.train()
         return found
 
-    def write_checkpoint() -> None:
+    def write_checkpoint(interrupted: bool = False) -> None:
         checkpoint = {
             "model": model.state_dict(),
             "optimizer": optimizers[0].state_dict(),
@@ -156,6 +156,7 @@ def main(arguments: list[str]) -> int:
             "data_rng": generator.get_state(),
             "arithmetic": arithmetic,
             "running_mfu": running_mfu,
+            "interrupted": interrupted,
         }
         save(out / "ckpt.pt", checkpoint)
 
@@ -316,7 +317,9 @@ def main(arguments: list[str]) -> int:
                 asked = agree(asked, device) if logged else 0
             if asked:  # the step is finished; save it, so that nothing is lost
                 if rank == 0:
-                    write_checkpoint()
+                    if not options.always_save_checkpoint and (best := keep_best(out / "ckpt.pt")):
+                        print(f"the checkpoint with the lowest validation loss stays in {best}")
+                    write_checkpoint(interrupted=True)
                     print(f"saving checkpoint to {options.out_dir}")
                     log.save(step, path=str(out / "ckpt.pt"))
                 log.end("interrupted", signal.Signals(asked).name)
