@@ -217,7 +217,12 @@ class Run:
         return tuple(e for e in self.events if e.name in names)
 
     def setting(self, name: str) -> Value:
-        """Return a setting or fact by name: as said, else the trainer's default, else None."""
+        """Return a setting or fact by name: as said, else the trainer's default, else None.
+
+        Where the setting was "auto", it is what the trainer chose.
+        """
+        if self.config.get(name) == "auto" and name in self.system:
+            return self.system[name]
         for known in (self.config, self.system, self.defaults):
             if name in known:
                 return known[name]

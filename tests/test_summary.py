@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gptdiag.context import Context, complete
@@ -49,3 +51,9 @@ def test_log_of_evaluations_only() -> None:
     assert figures.speed.step_ms is None
     assert figures.tokens is None
     assert figures.mfu == (None, None)
+
+
+def test_a_setting_of_auto_is_what_the_trainer_chose() -> None:
+    run = replace(run_of(Recipe()), config={"device": "auto"}, system={"device": "cuda"})
+    assert run.setting("device") == "cuda"
+    assert replace(run, system={}).setting("device") == "auto"

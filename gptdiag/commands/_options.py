@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,16 +20,26 @@ run_option = click.option(
 )
 
 
+_ENDINGS = {".html": "html", ".md": "markdown", ".json": "json", ".sarif": "sarif"}
+
+
 def _report(kinds: tuple[str, ...]) -> Callable[[F], F]:
+    def kind(context: click.Context, _: click.Parameter, given: str | None) -> str:
+        """Return the kind of report: as asked for, else by the ending of the output."""
+        ending = os.path.splitext(context.params.get("output") or "")[1].lower()
+        by_ending = _ENDINGS.get(ending, "terminal")
+        return given or (by_ending if by_ending in kinds else "terminal")
+
     return stacked(
         click.option(
             "--report",
             type=click.Choice(kinds),
-            default="terminal",
-            show_default=True,
-            help="Kind of report.",
+            callback=kind,
+            help="Kind of report; if not given, by the ending of FILE, else terminal.",
         ),
-        click.option("-o", "--output", metavar="FILE", help="Write the report to a file."),
+        click.option(
+            "-o", "--output", metavar="FILE", is_eager=True, help="Write the report to a file."
+        ),
     )
 
 

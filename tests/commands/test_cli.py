@@ -41,6 +41,20 @@ def test_every_command_and_option_has_help(name: str) -> None:
             assert parameter.help, f"{name} {parameter.opts}"
 
 
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("r.html", "<!doctype html>"), ("r.md", "**Verdict"), ("r.json", "{"), ("r.txt", "Verdict")],
+)
+def test_the_ending_of_the_output_chooses_the_report(
+    log: str, tmp_path: Path, name: str, begins: str
+) -> None:
+    out = tmp_path / name
+    assert run(["analyze", log, "-o", str(out)]) == 0
+    assert out.read_text().lower().startswith(begins.lower())
+    assert run(["analyze", log, "-o", str(out), "--force", "--report", "terminal"]) == 0
+    assert out.read_text().startswith("Verdict")
+
+
 def test_analyze_writes_only_the_report_to_stdout(
     log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
