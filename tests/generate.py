@@ -90,6 +90,8 @@ def measured(detector: Detector) -> list[str]:
 
 def measured_on_pairs(detector: Detector) -> list[str]:
     """Return what the benchmark of comparisons measured last of a detector of two runs."""
+    if detector.code == "GD602":
+        return measured_on_twins()
     made = last("compare")
     rows = made.get({"GD603": "losses", "GD604": "speeds"}.get(detector.code, ""), {})
     if not rows:
@@ -103,6 +105,22 @@ def measured_on_pairs(detector: Detector) -> list[str]:
             for name, row in rows.items()
         ),
         "\nBy `python -m tests.benchmarks.compare`; one run on each side.\n",
+    ]
+
+
+def measured_on_twins() -> list[str]:
+    """Return what the benchmark of one recipe under other conditions measured last."""
+    rows = last("discrepancy").get("pairs", {})
+    if not rows:
+        return []
+    off = [row[side] for row in rows.values() for side in ("early", "late") if side in row]
+    return [
+        "## Measured\n",
+        "| real pairs of our trainer, each as JSONL and as console output | logs | accused |\n"
+        "| --- | --- | --- |",
+        *(f"| {kind} | {row['logs']} | {row['accused']} |" for kind, row in rows.items()),
+        f"\nErrors planted at a step of their own: the first step reported is {min(off)} to "
+        f"{max(off)} steps later. By `python -m tests.benchmarks.discrepancy`, on a CPU.\n",
     ]
 
 
