@@ -67,5 +67,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("eval_intervall", ["eval_interval", "eval_iters"])
     ' Did you mean eval_interval?'
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]}?" if near else ""
+    near = nearest(word, known)
+    return f" Did you mean {near}?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest in spelling, None if none is near.
+
+    >>> nearest("gradient_clip", ["grad_clip", "max_iters"])
+    'grad_clip'
+    """
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)

@@ -7,6 +7,7 @@ import math
 from gptdiag.run import Floats
 from gptdiag.stats.forecast import Forecast
 from gptdiag.stats.robust import print_quantum
+from gptdiag.stats.scaling import Gain
 
 
 def loss(value: float, quantum: float = 1e-4) -> str:
@@ -110,7 +111,7 @@ def large(number: float) -> str:
     return count(number)
 
 
-def nats_lower(gain: Forecast | None) -> str:
+def nats_lower(gain: Forecast | Gain | None) -> str:
     """Return by how much a loss is expected to fall, empty where that is not known.
 
     >>> nats_lower(Forecast(100, 0.052, 0.021, 0.08)), nats_lower(None)

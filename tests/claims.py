@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gptdiag.simulate import FAULTS, Recipe, console_log
+from gptdiag.simulate import FAULTS, Recipe, console_log, log_of
 from tests.corpus_files import ROOT
 
 FOUR_LINES = """\
@@ -93,6 +93,12 @@ def broken(dtype: str) -> str:
     return console_log(Recipe(nan_from=3000, config={"dtype": dtype}))
 
 
+def climbing() -> str:
+    """Return a structured log whose loss climbs for 400 steps, in bfloat16, before it is NaN."""
+    config = {"dtype": "bfloat16"}
+    return log_of(Recipe(diverge_from=2500, nan_from=2900, structured=True, config=config))
+
+
 def logs() -> dict[str, str]:
     """Return the files that the claims are asked of, by name."""
     return {
@@ -101,6 +107,7 @@ def logs() -> dict[str, str]:
         "slowing.log": slowing(),
         "nan16.log": broken("float16"),
         "nan32.log": broken("float32"),
+        "climb.jsonl": climbing(),
         "cpu.log": CPU_LOG,
         "dropout.py": "dropout = 0.2\n",
         "larger.py": LARGER,

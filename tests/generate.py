@@ -90,6 +90,8 @@ def measured(detector: Detector) -> list[str]:
 
 def measured_on_pairs(detector: Detector) -> list[str]:
     """Return what the benchmark of comparisons measured last of a detector of two runs."""
+    if detector.code == "GD602":
+        return measured_on_twins()
     made = last("compare")
     rows = made.get({"GD603": "losses", "GD604": "speeds"}.get(detector.code, ""), {})
     if not rows:
@@ -103,6 +105,25 @@ def measured_on_pairs(detector: Detector) -> list[str]:
             for name, row in rows.items()
         ),
         "\nBy `python -m tests.benchmarks.compare`; one run on each side.\n",
+    ]
+
+
+def measured_on_twins() -> list[str]:
+    """Return what the benchmark of one recipe under other conditions measured last."""
+    rows = last("discrepancy").get("pairs", {})
+    if not rows:
+        return []
+    off = max(row["off"] for row in rows.values() if "off" in row)
+    return [
+        "## Measured\n",
+        "| real pairs of our trainer | judged | accused | right |\n| --- | --- | --- | --- |",
+        *(
+            f"| {kind} | {row['logs']} | {row['accused']} | {row['right']} |"
+            for kind, row in rows.items()
+        ),
+        "\nEach pair is judged by its JSONL logs and by its console output. Where an error from a "
+        f"step on is found, the first step reported is at most {off} steps off. By "
+        "`python -m tests.benchmarks.discrepancy`, on a CPU.\n",
     ]
 
 

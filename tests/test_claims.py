@@ -84,10 +84,11 @@ ROWS = [
         4,
         ("analyze", "whole.log"),
         (
-            r"plain step 33\.\d ms",  # without the evaluations
+            r"plain step 33\.\d ms, 49\d k tokens/s",  # without the evaluations
             r"all 21 evaluations together took 9\d\.\d s, 3\d % of the time",
             r"400 forward passes of 11\.0 ms each",
         ),
+        (NO_ACCUSED.format("GD30[45]"),),
     ),
     Row(
         5,
@@ -116,11 +117,13 @@ ROWS = [
         6,
         ("analyze", "whole.log"),
         (
-            r"The validation loss has risen: 1\.\d+ at step 1750",
+            r"The validation loss has risen: 1\.51\d+ at step 1750, 1\.70\d+ at step 5000 "
+            r"\(perplexity 4\.5\d to 5\.5\d\)",
+            r"at least 0\.18\d+ nats lower than this run's last",
             r"6\d % of all steps went past the best one",
             r"Stop at step 1750",
         ),
-        (r"mild",),
+        (r"mild", r"is fine", r"acceptable"),
     ),
     Row(
         7,
@@ -148,7 +151,20 @@ ROWS = [
     Row(
         9,
         ("analyze", "nan32.log"),
-        (r"cause 1\. (?!float16)", r"one bad batch"),
+        (
+            r"cause 1\. (?!float16)[^.]*no climb shows before it; at step 3000 it is 0\.00042",
+            r"one bad batch",
+        ),
+        (r"gradient_clip", r"--grad_clip", r"float16 overflow"),
+    ),
+    Row(  # a climb before it, and bfloat16: the learning rate is likely, an overflow is not named
+        9,
+        ("analyze", "climb.jsonl"),
+        (
+            r"cause 1\. the training became unstable: the learning rate is too high \(likely\): "
+            r"the last 3 logged losses before it lie 0\.\d+ nats above their level",
+            r"--learning_rate=0\.0003 \(now 0\.001\)",
+        ),
         (r"gradient_clip", r"--grad_clip", r"float16 overflow"),
     ),
     Row(
@@ -188,7 +204,11 @@ ROWS = [
     Row(
         14,
         ("analyze", "slowing.log"),
-        (r"below the training loss in \d+ of the last \d+ evaluations.*overfitting is ruled out",),
+        (
+            r"below the training loss in \d+ of the last \d+ evaluations, by 0\.04\d+ nats on "
+            r"average \(± 0\.00\d+\); overfitting is ruled out",
+            r"the validation split holds easier or more uniform text than the training split",
+        ),
         (NO_ACCUSED.format("GD201"), r"sign of overfitting"),
     ),
     Row(
@@ -223,7 +243,17 @@ ROWS = [
     Row(
         18,
         ("explain", COMMAND + " --gradient_clip=1.0"),
+        (
+            r"error --gradient_clip: .*has no setting .*stops\. Did you mean grad_clip\? "
+            r"It is 1\.0 already",
+        ),
+        (r"--grad_clip=1\.0",),
+    ),
+    Row(
+        18,
+        ("explain", COMMAND + " --gradient_clip=0.5"),
         (r"error --gradient_clip: .*has no setting .*stops\. Did you mean grad_clip\?",),
+        (r"already",),
     ),
     Row(
         18,
@@ -235,7 +265,7 @@ ROWS = [
         19,
         ("analyze", "slowing.log"),
         (r"GD206 noisy-evaluation one evaluation is sure to 0\.01\d* nats",),
-        (NO_ACCUSED.format("GD206"),),
+        (NO_ACCUSED.format("GD206"), r"noisy enough", r"too noisy"),
     ),
     Row(
         20,
@@ -244,13 +274,33 @@ ROWS = [
             r"6[89]\.?\d* % of RTX 4070, 58\.3 TFLOP/s",
             r"near saturated, a larger batch will not help",
         ),
-        (NO_ACCUSED.format("GD401"), r"[Ll]ow MFU", r"is low"),
+        (r"\bfair\b", r"--batch_size", NO_ACCUSED.format("GD401"), r"[Ll]ow MFU", r"is low"),
     ),
     Row(
         21,
         ("analyze", "slowing.log"),
-        (r"GD205 repeated-data the size of the training data is not in the log",),
+        (
+            r"GD205 repeated-data the size of the training data is not in the log",
+            # both remedies with their gain; twice the model gains more than the rest of the run
+            r"Train on to step 20000: as planned brings about 0\.0\d+ nats less, at most 0\.0\d+",
+            r"Train a larger model on the same tokens, of 76\.8 M parameters: 10\.5 B tokens are "
+            r"259 per parameter .*--n_embd=576 \(now 384\) --n_head=18 \(now 12\) brings a loss "
+            r"about 0\.2 nats lower \(0\.1 to 0\.4\) at equal tokens",
+            r"holds for text that is read at most about 4 times, which the log does not tell",
+        ),
         (r"[Mm]ore (?:data|text) (?:would|will) help",),
+    ),
+    Row(  # ten epochs: the text limits the run, so no gain of a larger model is promised
+        21,
+        ("analyze", "slowing.log", "--dataset-tokens", "1000000000"),
+        (r"GD205\] repeated-data",),
+        (r"[Ll]arger model on the same",),
+    ),
+    Row(  # characters, 0.8 M parameters: no published law holds
+        21,
+        ("analyze", "cpu.log"),
+        (r"Train on to step 3000",),
+        (r"[Ll]arger model",),
     ),
     Row(
         21,
@@ -278,12 +328,22 @@ ROWS = [
         (r"\[GD201\] overfitting.{0,20}in cpu\.log", r"better optimi[sz]"),
     ),
     Row(
+        25,
+        ("analyze", "whole.log"),
+        (
+            r"one evaluation takes 4\.41 s, a plain step 33\.0 ms",
+            r"the trainer's step time includes the evaluation \(likely\)",
+        ),
+        (r"plain step 4,?4\d\d", r"seems"),
+    ),
+    Row(
         26,
         ("analyze", "cpu.log"),
         (
             r"at step 3000 it would be about 1\.\d+ \(1\.\d+ to 1\.\d+\)",
             r"--max_iters=3000 \(now 2000\) --lr_decay_iters=3000",
         ),
+        (r"will reach", r"would reach"),  # a forecast has an interval
     ),
     Row(
         28,
@@ -379,7 +439,9 @@ COMPARED = [
             r"parameters 79[56]\S* ?k? 10[.,]6",
             r"1\.54 M tokens 1\.8857 \d\.\d+",  # the losses at equal tokens
             r"cannot be separated from these logs",
-            r"Settings that differ.*" + NO_VERDICT_ON_HARDWARE,
+            r"Settings that differ.*n_layer 4 6 .*device cpu cuda machine.*"
+            + NO_VERDICT_ON_HARDWARE,
+            r"tokens only the new run saw.*at equal tokens .*overfitting of the new run",
         ),
         (
             r"(?:because of|thanks to|due to) (?:the )?(?:GPU|CPU|hardware|device)",
@@ -404,14 +466,28 @@ COMPARED = [
         (r"4,?4\d\d(?:\.\d+)? ms",),
     ),
     Row(
+        28,
+        (*BOTH, "--peak-tflops", "0.2547", "--peak-tflops", "80.2"),
+        (r"MFU 2\d\.\d % of its own 4[23]\.?\d* % of its own",),
+        (r"of an A100", r"irrelevant"),
+    ),
+    Row(
         26,
         BOTH,
         (
             r"to step 5000: .*forecast is 1\.\d+ \(1\.\d+ to 1\.\d+",
             r"--init_from=resume --max_iters=5000",
         ),
+        (r"will reach", r"would reach"),
     ),
-    Row(27, BOTH, (r"gptdiag replay \S+ --against cpu:float32 --against cuda:bfloat16",)),
+    Row(
+        27,
+        BOTH,
+        (
+            r"gptdiag replay \S+ --against cpu:float32 --against cuda:bfloat16",
+            r"the same weights and batches on both: only hardware and arithmetic can part them",
+        ),
+    ),
 ]
 
 
@@ -468,6 +544,8 @@ def test_every_claim_has_a_row_that_can_fail() -> None:
     for row in rows:
         assert row.said
         assert not any(re.search(pattern, "") for pattern in (*row.said, *row.never))
+    # claims of the notes that are right need nothing that must never be said
+    assert {row.claim for row in rows if row.never} >= set(range(1, 35)) - {10, 12, 27}
 
 
 def test_anchor_of_the_cpu_command() -> None:

@@ -20,8 +20,9 @@ Example:
     step 5000: train loss 1.0949, val loss 1.4940
 
 Remedy:
-    Let the learning rate decay if it has not; else stop, or train a larger model on more text. A
-    new model that stops learning in the first tenth of its steps is stuck: lower the learning rate.
+    Let the learning rate decay if it has not; else stop, or train a larger model on more text; the
+    gain of one is named where published scaling laws hold, as for GD108. A new model that stops
+    learning in the first tenth of its steps is stuck: lower the learning rate.
 
 Blind spots:
     Where noise is so large that a fall of 1 % could hide in it, nothing is claimed. A plateau
@@ -41,6 +42,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import curve_of, overfits, train_fall_since
+from gptdiag.measures.larger_model import larger_model_remedy
 from gptdiag.measures.learning import stuck
 from gptdiag.measures.levels import Levels, evaluated, trained
 from gptdiag.measures.prospect import decay_gain
@@ -309,4 +311,4 @@ def _remedies(run: Run, series: Levels, first: int) -> tuple[Remedy, ...]:
             expected=f"{plural(end - begin, 'step')} saved at the same loss" if begin > 0 else "",
         )
     )
-    return tuple(found)
+    return (*found, *larger_model_remedy(run, end))

@@ -37,9 +37,9 @@ from gptdiag.measures.learning import starts_new
 from gptdiag.measures.model import model_of
 from gptdiag.registry import detector
 from gptdiag.run import Run
+from gptdiag.stats.scaling import OPTIMAL
 from gptdiag.wording import large, significant
 
-OPTIMAL = 20.0  # tokens per parameter
 REPEATED = 4.0  # epochs; beyond them the text, not the steps, limits a run
 
 

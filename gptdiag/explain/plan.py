@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gptdiag.configfile import Settings, Unevaluable, evaluate, read_config_file
 from gptdiag.context import Context
-from gptdiag.errors import UsageError, did_you_mean
+from gptdiag.errors import UsageError, did_you_mean, nearest
 from gptdiag.explain.data import add_data
 from gptdiag.explain.trainers import OURS, Trainer
 from gptdiag.record import Value
@@ -168,6 +168,9 @@ def _apply_flag(
     before = settings.get(key)
     if before is None:
         near = did_you_mean(key, trainer.defaults)
+        same = settings.get(nearest(key, trainer.defaults) or "")
+        if same and same.known and same.value == _value(trainer, raw):
+            near += f" It is {same.value} already."
         wrong.append((f"--{key}", f"{trainer.name} has no setting {key!r} and stops.{near}"))
         return
     value = _value(trainer, raw)

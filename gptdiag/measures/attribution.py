@@ -28,14 +28,10 @@ from gptdiag.pair import BASE, NEW, Pair
 from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
 from gptdiag.stats.local import Estimate
+from gptdiag.stats.scaling import LAWS, holds_for, parameters_gain
 from gptdiag.stats.student import quantile
 
 TOKENS, PAST, SETTINGS = "tokens", "past its best", "settings"
-LARGE = 10e6  # parameters from which the scaling relations were fitted
-WORDS = 10_000  # vocabulary from which a token is a piece of a word, as in those fits
-# A and alpha of A / N^alpha. Sources: Hoffmann et al. (2022); Besiroglu et al. (2024); Muennighoff
-# et al. (2023).
-PARAMETER_TERMS = ((406.4, 0.34), (482.01, 0.3478), (520.8, 0.3527))
 HIGH, LOW = 0.6, 0.3  # of the peak: one run still learns fast there, the other has come to rest
 
 
@@ -187,17 +183,11 @@ def _bounds(pair: Pair, steps: tuple[float, float]) -> list[Bound]:
     models = [model_of(run).parameters for _, run in pair.sides()]
     words = [run.number("vocab_size") for _, run in pair.sides()]
     base, new = models
-    large = base and new and min(base, new) >= LARGE and all(w and w >= WORDS for w in words)
+    large = all(holds_for(n, vocabulary) for n, vocabulary in zip(models, words, strict=True))
     if base and new and large and base != new:
-        terms = [a * (new**-alpha - base**-alpha) for a, alpha in PARAMETER_TERMS]
-        found.append(
-            Bound(
-                f"parameters, {base:,} against {new:,}",
-                min(terms),
-                max(terms),
-                "three published scaling laws (Hoffmann 2022, Besiroglu 2024, Muennighoff 2023)",
-            )
-        )
+        gain = parameters_gain(base, new)
+        what = f"parameters, {base:,} against {new:,}"
+        found.append(Bound(what, -gain.high, -gain.low, LAWS))
     return found + _annealing(pair, steps)
 
 

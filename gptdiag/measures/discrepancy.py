@@ -19,6 +19,7 @@ from gptdiag.stats.robust import noise_scale, print_quantum
 # Largest difference in nats of the mean loss of one batch that equal weights give in two correct
 # programs, by the coarser precision of the two. Between float32 and bfloat16 as the roundoff.
 LIMIT = {"float64": 1e-4, "float32": 1e-4, "tf32": 2.5e-3, "float16": 2.5e-3, "bfloat16": 2e-2}
+PRINTED = 1.001  # last digits that printing two losses adds to their difference, and a hair
 ASSUMED = "bfloat16"  # where a log does not tell: the coarsest one in use
 _NAMES = {"bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp32": "float32",
           "float": "float32", "bf16-mixed": "bfloat16", "16-mixed": "float16",
@@ -124,7 +125,8 @@ def discrepancy(pair: Pair) -> Discrepancy | None:
     a, b = a[logged], b[logged]
     known = tuple(precision_of(run) for _, run in pair.sides())
     quantum = max(print_quantum(a), print_quantum(b))
-    limit = max(*(LIMIT.get(p or ASSUMED, LIMIT[ASSUMED]) for p in known), quantum)
+    limit = max(LIMIT.get(p or ASSUMED, LIMIT[ASSUMED]) for p in known)
+    limit += PRINTED * quantum
     return Discrepancy(
         (known[0], known[1]), limit, _batches(pair, rows_a, rows_b, a, b, limit),
         _start(pair, limit), _late(pair, steps, a, b), steps, b - a,

@@ -28,7 +28,9 @@ Remedy:
 
 Blind spots:
     An error as small as the noise between seeds; of two wrong runs, both. Before training, losses
-    hardly depend on attention: a wrong mask shows later, as a trend.
+    hardly depend on attention: a wrong mask shows later, as a trend. In runs of a few hundred steps
+    a missing mask can stay within the noise between seeds: it is a note of drift then, and
+    gptdiag replay decides. That is why this detector is a preview.
 
 Source:
     Thresholds from float32 (1e-6 at the first step) and bfloat16 (1e-3) runs of one seed with a

@@ -117,6 +117,20 @@ def test_first_losses_beyond_float32_are_an_error(by: float, severity: str) -> N
     )
 
 
+def printed(run: Run, first: float) -> Run:
+    """Return a run as a console prints it, with 4 decimals, and another first loss."""
+    losses = run.steps["loss"].round(4)
+    losses[0] = first
+    return replace(run, steps=replace(run.steps, columns={**run.steps.columns, "loss": losses}))
+
+
+@pytest.mark.parametrize(("first", "accused"), [(4.3962, False), (4.396, False), (4.3964, True)])
+def test_one_printed_digit_is_no_discrepancy(first: float, accused: bool) -> None:
+    """Losses a millionth apart print as 4.3961 and 4.3962, which is more than 1e-4 in binary."""
+    found = judged(printed(twin("float32"), 4.3961), printed(twin("plain"), first))
+    assert any(f.severity == "error" for f in found.findings) == accused
+
+
 def test_bfloat16_may_begin_further_off() -> None:
     base, new = twin("float32"), twin("bfloat16")
     assert [f.severity for f in judged(base, shifted(new, 0.01)).findings] != ["error"]
