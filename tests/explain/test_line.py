@@ -11,11 +11,12 @@ from gptdiag.cli import run
 from gptdiag.record import Record
 from gptdiag.registry import formats
 
+AMBIGUOUS = {"iter 12: loss 2.2500, time: 101.50ms"}  # Lit-LLaMA; forks of nanoGPT print the same
 SAMPLES = [
     (format.name, text, record)
     for format in formats().values()
     for text, record in format.samples.items()
-    if isinstance(record, Record) and record.kind in ("step", "eval")
+    if isinstance(record, Record) and record.kind in ("step", "eval") and text not in AMBIGUOUS
 ]
 
 
