@@ -133,6 +133,6 @@ def _floats(texts: tuple[str | None, ...], read: Callable[[str], float]) -> NDAr
     if texts.count(texts[0]) == len(texts):  # the same on every line, as planned steps are
         return np.full(len(texts), MISSING if texts[0] is None else read(texts[0]))
     try:
-        return np.array([MISSING if text is None else float(text) for text in texts])
-    except ValueError:  # it has thousands separators
+        return np.array(list(map(float, texts)))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a value is missing, or has thousands separators
         return np.array([MISSING if text is None else read(text) for text in texts])

@@ -52,13 +52,23 @@ def test_lines_of_a_fork_read_together_and_alone(form: str, odd: str) -> None:
     both_ways("nanogpt", form, odd)
 
 
-def test_an_mfu_that_is_not_measured_yet_still_tells_of_each_process() -> None:
-    form = "iter {0}: loss 3.1, time 30.50ms, mfu {1}%, lr 0.001"
+@pytest.mark.parametrize("more", ["", ", lr 0.001"])
+@pytest.mark.parametrize(
+    "odd", ["", "iter 700: loss nan, time 30.50ms, mfu 11.20%", "iter 700: lo"]
+)
+def test_an_mfu_that_is_not_measured_yet_still_tells_of_each_process(more: str, odd: str) -> None:
+    form = "iter {0}: loss 3.1, time 30.50ms, mfu {1}%" + more
     steps = [*range(500), *range(400, 900)]
     lines = [form.format(n, -100.0 if k in (0, 1, 500, 501) else 11.2) for k, n in enumerate(steps)]
+    if odd:
+        lines[800] = odd
     items = list(find_format("nanogpt").parse(numbered(source_text("\n".join(lines) + "\n"))))
+    assert any(isinstance(item, Rows) for item in items)
     found = [i for i in items if getattr(i, "kind", "") == "event"]
     assert [event.line for event in found] == [1, 501]
+    read = [r for r in expand(items) if getattr(r, "kind", "") == "step"]
+    assert len(read) == 1000 - odd.endswith("lo")
+    assert sum("mfu_ema_pct" in record.values for record in read) == 996 - odd.endswith("lo")
 
 
 @pytest.mark.parametrize("form", PAIRS)
