@@ -17,7 +17,9 @@ from typing import NamedTuple
 from gptdiag.errors import InputError
 from gptdiag.record import Value
 
-MAX_POWER = 64  # largest exponent and longest string product worked out: no "9**9**9" from a file
+MAX_POWER = 64  # largest exponent worked out: no "9**9**9" from a file
+MAX_TEXT = 10_000  # longest text put together, in characters
+MAX_INTEGER = 2**1024  # beyond any float; a file that squares a number again and again stops here
 
 _BINARY: dict[type[ast.operator], Callable[[object, object], object]] = {
     ast.Add: operator.add,
@@ -86,6 +88,8 @@ def _value(node: ast.expr, known: Mapping[str, Value]) -> Value:
 def _operation(op: ast.operator, left: Value, right: Value) -> Value:
     if isinstance(left, str) or isinstance(right, str):
         if isinstance(op, ast.Add) and isinstance(left, str) and isinstance(right, str):
+            if len(left) + len(right) > MAX_TEXT:
+                raise Unevaluable(f"text of more than {MAX_TEXT} characters")
             return left + right
         raise Unevaluable("text can only be added to text")
     if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
@@ -98,6 +102,8 @@ def _operation(op: ast.operator, left: Value, right: Value) -> Value:
         result = _BINARY[type(op)](left, right)
     else:
         raise Unevaluable(f"{type(op).__name__} is not evaluated")
+    if isinstance(result, int) and abs(result) > MAX_INTEGER:
+        raise Unevaluable("a number that is too large")
     if isinstance(result, (int, float)):
         return result
     raise Unevaluable("the result is not a real number")
@@ -132,7 +138,7 @@ def read_settings(text: str) -> Settings:
         try:
             name, expression = _assigned(node)
             values[name] = _value(expression, values)
-        except (ValueError, TypeError, ArithmeticError):
+        except (ValueError, TypeError, ArithmeticError, RecursionError):
             left_out.append((node.lineno, source))
     return Settings(values, left_out)
 
@@ -160,7 +166,7 @@ def read_config_file(path: str) -> Settings:
         InputError: the file is missing, unreadable or not Python's syntax.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"cannot read the config file {path}: {error.strerror}") from error
     try:

@@ -77,3 +77,20 @@ def test_one_line() -> None:
 def test_flags_of_a_command() -> None:
     flags = command_line_flags("python train.py config/x.py --compile=False --out_dir='a b' --x=1e")
     assert flags == {"compile": False, "out_dir": "a b", "x": "1e"}
+
+
+@pytest.mark.parametrize("line", ["x = x + x", "x = x * x"])
+def test_values_cannot_grow_without_end(line: str) -> None:
+    start = "x = 'ab'" if "+" in line else "x = 9"
+    values, left_out = read_settings("\n".join([start, *[line] * 60]))
+    assert len(str(values["x"])) <= 10_000
+    assert left_out
+
+
+def test_deep_expression_is_left_out() -> None:
+    assert read_settings("y = 1\nx = " + "+".join(["1"] * 990)).values["y"] == 1
+
+
+def test_byte_order_mark_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(b"\xef\xbb\xbfbatch_size = 8\n")
+    assert read_config_file(str(tmp_path / "a.py")).values == {"batch_size": 8}

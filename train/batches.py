@@ -15,6 +15,7 @@ from options import HERE, OptionError, Options
 from torch import Tensor
 from vocabulary import from_meta
 
+GPT2_TOKENS = 50257
 IN_MEMORY = 256 * 2**20  # bytes; a larger file is mapped, not read
 
 
@@ -66,6 +67,16 @@ class Dataset:
                     f"{self.folder / split}.bin holds {len(tokens):,} tokens, too few for "
                     f"block_size = {options.block_size}"
                 )
+
+    def check_vocabulary(self, size: int) -> None:
+        """Raise an OptionError if a model of so many tokens cannot read this text."""
+        # The size in our meta files of GPT-2's tokens is rounded up; OpenAI's own model is not.
+        used = GPT2_TOKENS if self.meta.get("kind") == "gpt2" else self.vocab_size
+        if used and used > size:
+            raise OptionError(
+                f"the data set has {used} tokens, the model knows {size}: it was trained on "
+                "another data set"
+            )
 
 
 class Batches:
@@ -138,7 +149,13 @@ def open_dataset(options: Options) -> Dataset:
 def read_meta(folder: Path) -> dict:
     """Return the meta file: ours in JSON, or nanoGPT's meta.pkl through a safe reader."""
     if (folder / "meta.json").is_file():
-        return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        try:
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise OptionError(f"{folder}/meta.json is damaged: {error}") from error
+        if not isinstance(meta, dict) or meta.get("dtype", "uint16") not in ("uint16", "uint32"):
+            raise OptionError(f"{folder}/meta.json does not describe uint16 or uint32 tokens")
+        return meta
     if (folder / "meta.pkl").is_file():
         return read_pickle((folder / "meta.pkl").read_bytes())
     return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -35,6 +36,27 @@ def save(path: Path, state: dict) -> None:
         ) from error
 
 
+def keep_best(path: Path) -> Path | None:
+    """Give the checkpoint of the best evaluation a second name, before an interrupt saves the last.
+
+    Returns that name; None if there is no checkpoint, or if an interrupted run wrote it.
+    """
+    if not path.is_file():
+        return None
+    try:
+        if torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("interrupted"):
+            return None
+    except Exception:  # damaged or not ours: it is kept, not judged
+        pass
+    best = path.with_name("ckpt_best.pt")
+    best.unlink(missing_ok=True)
+    try:
+        os.link(path, best)  # `save` puts a new file in the place of the old one
+    except OSError:  # a file system without links
+        shutil.copy2(path, best)
+    return best
+
+
 def load(path: Path, device: str = "cpu") -> dict:
     """Return a checkpoint, ours or nanoGPT's.
 
@@ -49,9 +71,13 @@ def load(path: Path, device: str = "cpu") -> dict:
         raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     missing = {"model", "model_args"} - set(state)
     if missing:
-        raise CheckpointError(f"{path} is no checkpoint of a GPT: it lacks {', '.join(missing)}")
+        raise CheckpointError(
+            f"{path} is no checkpoint of a GPT: it lacks {', '.join(sorted(missing))}"
+        )
     # torch.compile writes this prefix into the names of the weights.
-    state["model"] = {k.removeprefix("_orig_mod."): v for k, v in state["model"].items()}
+    named = {k.removeprefix("_orig_mod."): v for k, v in state["model"].items()}
+    # nanoGPT stores the causal mask where it cannot use the fused attention.
+    state["model"] = {k: v for k, v in named.items() if not k.endswith(".attn.bias")}
     return state
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 WINDOW = 32  # tokens in a window looked for in both splits
 MOST_VAL = 20_000  # windows of the validation split that are looked up
-CHUNK = 2**22  # tokens of the training split hashed at a time
+CHUNK = 2**20  # tokens looked at together
 LONG_LINE = 20  # characters; shorter lines repeat by nature
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the rolling hash: odd, bits well mixed
 
@@ -36,19 +36,16 @@ class Split:
 class Statistics:
     """Counts while the documents pass by."""
 
-    def __init__(self, vocab_size: int, one_text: bool) -> None:
+    def __init__(self, one_text: bool) -> None:
         self.one_text = one_text
-        self.documents = self.bytes = self.tokens = 0
+        self.documents = self.bytes = 0
         self.units = self.repeated = 0  # documents, or the long lines of a single text
         self._seen: set[bytes] = set()
-        self._counts = np.zeros(vocab_size, dtype=np.int64)
 
-    def add(self, text: str, tokens: np.ndarray) -> None:
+    def add(self, text: str) -> None:
         """Count one document."""
         self.documents += 1
         self.bytes += len(text.encode("utf-8", errors="replace"))
-        self.tokens += len(tokens)
-        self._counts += np.bincount(tokens, minlength=len(self._counts))
         units = text.splitlines() if self.one_text else [text]
         for unit in units:
             if self.one_text and len(unit) < LONG_LINE:
@@ -58,18 +55,29 @@ class Statistics:
             self.repeated += digest in self._seen
             self._seen.add(digest)
 
-    def summary(self) -> dict:
+    def summary(self, train: np.ndarray, val: np.ndarray) -> dict:
         """Return the figures; entropy in nats per token, as guessing by frequency would lose."""
-        share = self._counts[self._counts > 0] / max(self.tokens, 1)
+        tokens = len(train) + len(val)
         return {
             "documents": self.documents,
             "bytes": self.bytes,
-            "tokens": self.tokens,
-            "bytes_per_token": round(self.bytes / max(self.tokens, 1), 4),
-            "unigram_entropy": round(float(-(share * np.log(share)).sum()), 4),
+            "tokens": tokens,
+            "bytes_per_token": round(self.bytes / max(tokens, 1), 4),
+            "unigram_entropy": round(unigram_entropy(train, val), 4),
             "duplicate_unit": "line" if self.one_text else "document",
             "duplicate_share": round(self.repeated / max(self.units, 1), 4),
+            "val_overlap": round(overlap(train, val), 4),
         }
+
+
+def unigram_entropy(*splits: np.ndarray) -> float:
+    """Return the entropy of the tokens' frequencies in nats."""
+    counts = np.zeros(1 + max(int(tokens.max(initial=0)) for tokens in splits), dtype=np.int64)
+    for tokens in splits:
+        for start in range(0, len(tokens), CHUNK):
+            counts += np.bincount(tokens[start : start + CHUNK], minlength=len(counts))
+    share = counts[counts > 0] / max(counts.sum(), 1)
+    return float(-(share * np.log(share)).sum())
 
 
 def overlap(train: np.ndarray, val: np.ndarray) -> float:
@@ -79,12 +87,15 @@ def overlap(train: np.ndarray, val: np.ndarray) -> float:
     """
     if len(val) < WINDOW or len(train) < WINDOW:
         return 0.0
-    apart = max(1, math.ceil((len(val) - WINDOW + 1) / MOST_VAL))
-    wanted = np.unique(_hashes(val)[::apart])
+    apart = math.ceil((len(val) - WINDOW + 1) / MOST_VAL)
+    first = np.arange(0, len(val) - WINDOW + 1, apart)
+    windows = val[first[:, None] + np.arange(WINDOW)]
+    wanted = np.unique(_hashes(windows.ravel())[::WINDOW])
     found = np.zeros(len(wanted), dtype=bool)
     for start in range(0, len(train) - WINDOW + 1, CHUNK):
-        part = np.unique(_hashes(train[start : start + CHUNK + WINDOW - 1]))
-        found |= np.isin(wanted, part)
+        part = _hashes(train[start : start + CHUNK + WINDOW - 1])
+        at = np.searchsorted(wanted, part).clip(max=len(wanted) - 1)
+        found[at[wanted[at] == part]] = True
     return float(found.mean())
 
 

@@ -35,6 +35,11 @@ def pick_device(name: str) -> str:
     if not there[kind]:
         usable = ", ".join(kind for kind, found in there.items() if found)
         raise OptionError(f"this machine has no {kind} device that torch can use; it has: {usable}")
+    number = name.partition(":")[2]
+    if kind != "cuda":
+        return kind
+    if number and not (number.isdigit() and int(number) < torch.cuda.device_count()):
+        raise OptionError(f"there is no {name}; this machine has {torch.cuda.device_count()} GPUs")
     return name
 
 

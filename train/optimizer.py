@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
-from options import Options
+from options import OptionError, Options
 from torch import Tensor, nn
 
 
-def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
-    """Return the optimizers, and print what they hold in nanoGPT's words.
+def build_optimizers(model: nn.Module, options: Options, device: str, say: Callable) -> list:
+    """Return the optimizers, and say what they hold in nanoGPT's words.
 
     AdamW for everything; or, with optimizer = "muon", torch's Muon for the matrices of the blocks
     (https://kellerjordan.github.io/posts/muon/) and AdamW for embeddings, head and vectors.
@@ -21,7 +22,7 @@ def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
     others = [p for _, p in named if p.dim() < 2]
     for word, group in (("decayed", decayed), ("non-decayed", others)):
         count = sum(p.numel() for p in group)
-        print(f"num {word} parameter tensors: {len(group)}, with {count:,} parameters")
+        say(f"num {word} parameter tensors: {len(group)}, with {count:,} parameters")
     muon = []
     if options.optimizer == "muon":
         muon = [p for name, p in named if p.dim() == 2 and ".h." in name]
@@ -36,7 +37,7 @@ def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
         betas=(options.beta1, options.beta2),
         fused=fused,
     )
-    print(f"using fused AdamW: {fused}")
+    say(f"using fused AdamW: {fused}")
     if not muon:
         return [adamw]
     kind = CpuMuon if device == "cpu" else torch.optim.Muon
@@ -44,6 +45,33 @@ def build_optimizers(model: nn.Module, options: Options, device: str) -> list:
         adamw,
         kind(muon, lr=options.muon_lr, momentum=options.muon_momentum, weight_decay=0.0),
     ]
+
+
+def restore_optimizers(optimizers: list, state: dict) -> None:
+    """Give the optimizers what they had gathered at a checkpoint; the settings stay today's.
+
+    Raises:
+        OptionError: the checkpoint is of other optimizers.
+    """
+    stored = [state[name] for name in ("optimizer", "muon") if state.get(name)]
+    sizes, wanted = (
+        [[len(group["params"]) for group in one["param_groups"]] for one in several]
+        for several in (stored, [optimizer.state_dict() for optimizer in optimizers])
+    )
+    if sizes != wanted:
+        kinds = ["adamw" if len(one) == 1 else "muon" for one in (stored, optimizers)]
+        raise OptionError(
+            f"the checkpoint is of a run with --optimizer={kinds[0]}, and this one has {kinds[1]}"
+            if kinds[0] != kinds[1]
+            else "the optimizer of the checkpoint holds other parameters than this model has"
+        )
+    for optimizer, one in zip(optimizers, stored, strict=True):
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": one["state"], "param_groups": groups})
+        for p, gathered in optimizer.state.items():
+            for name, value in gathered.items():  # shorter, as the position table of a crop is
+                if torch.is_tensor(value) and value.dim() == p.dim() and value.shape != p.shape:
+                    gathered[name] = value[: len(p)].clone()
 
 
 class CpuMuon(torch.optim.Muon):

@@ -101,8 +101,8 @@ CHOICES = {
     "backend": ("auto", "nccl", "gloo"),
 }
 POSITIVE = ("eval_interval", "log_interval", "gradient_accumulation_steps", "batch_size",
-            "block_size", "n_layer", "n_head", "n_embd", "learning_rate")  # fmt: skip
-NOT_NEGATIVE = ("eval_iters", "inspect_interval", "max_iters", "weight_decay", "grad_clip",
+            "block_size", "n_layer", "n_head", "n_embd", "learning_rate", "eval_iters")  # fmt: skip
+NOT_NEGATIVE = ("muon_lr", "inspect_interval", "max_iters", "weight_decay", "grad_clip",
                 "warmup_iters", "lr_decay_iters", "min_lr", "threads", "seed")  # fmt: skip
 
 
@@ -130,6 +130,8 @@ def parse(arguments: list[str], say=print) -> tuple[Options, set[str]]:
             value = evaluate(raw, {})
         except Unevaluable:
             value = raw
+        if name in KNOWN and type(KNOWN[name].default) is str and not isinstance(value, str):
+            value = raw  # --out_dir=2024-11-21 is a name, no subtraction
         _set(options, name, value, argument)
         say(f"Overriding: {name} = {getattr(options, name)}")
         given.add(name)
@@ -192,8 +194,9 @@ def check(options: Options) -> None:
         if not value >= 0 or (value == 0 and name in POSITIVE):
             least = "above 0" if name in POSITIVE else "0 or more"
             raise OptionError(f"{name} must be {least}, not {value}")
-    if not 0 <= options.dropout < 1:
-        raise OptionError(f"dropout must be between 0 and 1, not {options.dropout}")
+    for name in ("dropout", "beta1", "beta2", "muon_momentum"):
+        if not 0 <= getattr(options, name) < 1:
+            raise OptionError(f"{name} must be from 0 to below 1, not {getattr(options, name)}")
     if options.n_embd % options.n_head:
         raise OptionError(
             f"n_embd = {options.n_embd} cannot be split over n_head = {options.n_head}; "
@@ -201,8 +204,6 @@ def check(options: Options) -> None:
         )
     if options.rotary and options.n_embd // options.n_head % 2:
         raise OptionError("rotary positions need an even number of dimensions per head")
-    if options.dtype == "float16" and options.device.startswith("cpu"):
-        raise OptionError("float16 on a CPU is slow and overflows; use --dtype=float32 or bfloat16")
 
 
 def help_text() -> str:

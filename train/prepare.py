@@ -15,16 +15,17 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-from data_report import Split, Statistics, overlap
+from data_report import Split, Statistics
 from sources import Source, SourceError, default_name, open_source
 from tqdm import tqdm
 from vocabulary import Characters, Pieces, characters_of, from_meta, gpt2, train_bpe
@@ -48,17 +49,16 @@ def main(arguments: list[str]) -> int:
     partial = data_dir / f"{final.name}.partial"
     kind = args.tokenizer or source.tokenizer
     prepare = prepare_text if source.text is not None else prepare_documents
-    vocabulary, statistics, lengths, texts = prepare(source, partial, kind, share, args)
+    vocabulary, statistics, texts = prepare(source, partial, kind, share, args)
     dtype = dtype_of(vocabulary)
     train, val = (
         np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in ("train", "val")
     )
-    report = {**statistics.summary(), "val_overlap": round(overlap(train, val), 4)}
     meta = {
-        "version": VERSION, "dtype": dtype.name, "train_tokens": lengths[0],
-        "val_tokens": lengths[1], "train_bytes": texts["train"].bytes,
+        "version": VERSION, "dtype": dtype.name, "train_tokens": len(train),
+        "val_tokens": len(val), "train_bytes": texts["train"].bytes,
         "val_bytes": texts["val"].bytes, "val_fingerprint": texts["val"].fingerprint,
-        "source": args.source, **vocabulary.meta(), "report": report,
+        "source": args.source, **vocabulary.meta(), "report": statistics.summary(train, val),
     }  # fmt: skip
     (partial / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
     for name in ("progress.json", "vocabulary.json"):
@@ -78,26 +78,32 @@ def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -
         split.add(part)
     parts = [vocabulary.encode(part) for part in (source.text[:cut], source.text[cut:])]
     check_lengths([len(part) for part in parts], args.block_size)
-    statistics = Statistics(vocabulary.vocab_size, one_text=True)
-    statistics.add(source.text, np.concatenate(parts))
+    statistics = Statistics(one_text=True)
+    statistics.add(source.text)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     for split, tokens in zip(("train", "val"), parts, strict=True):
-        tokens.astype(dtype_of(vocabulary)).tofile(partial / f"{split}.bin")
-    return vocabulary, statistics, [len(part) for part in parts], texts
+        # Not tofile: that does not say why it could not write.
+        (partial / f"{split}.bin").write_bytes(tokens.astype(dtype_of(vocabulary)).tobytes())
+    return vocabulary, statistics, texts
 
 
 def prepare_documents(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write many documents, some held back; return (vocabulary, statistics, lengths, texts).
+    """Write many documents, some held back; return (vocabulary, statistics, texts of the splits).
 
     Several processes tokenise a large source; at most a few batches are in memory, and what is
-    written is noted down, so that an interrupted run goes on from there.
+    written is noted down, so that an interrupted run goes on from there: it reads the texts again,
+    which is quick, and tokenises only what is missing.
     """
     documents = source.documents
     stored, noted = partial / "vocabulary.json", partial / "progress.json"
-    if stored.exists() and noted.exists():  # of an interrupted run
+    asked = [str(Path(args.source).resolve()), source.size, kind, args.vocab_size, share]
+    progress = {"asked": asked, "batches": 0, "train": 0, "val": 0}
+    with contextlib.suppress(OSError, ValueError):  # none, or torn
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        progress = found if found["asked"] == asked else progress
+    if progress["batches"]:  # of an interrupted run of the same command
         vocabulary = from_meta(json.loads(stored.read_text(encoding="utf-8")))
-        progress = json.loads(noted.read_text(encoding="utf-8"))
         print(f"going on after {progress['batches']} batches")
     else:
         sample = list(up_to(documents, VOCABULARY_SAMPLE)) if kind != "gpt2" else []
@@ -106,32 +112,40 @@ def prepare_documents(source: Source, partial: Path, kind: str, share: float, ar
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
-        progress = {"batches": 0, "train": 0, "val": 0}
-    dtype, statistics = dtype_of(vocabulary), Statistics(vocabulary.vocab_size, one_text=False)
+    dtype, statistics = dtype_of(vocabulary), Statistics(one_text=False)
     splits = {"train": Split(), "val": Split()}
     with contextlib.ExitStack() as stack:
         files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in ("train", "val")}
         for split, file in files.items():  # drop what was written after the last note
             file.truncate(progress[split])
         bar = stack.enter_context(tqdm(total=source.size or None, unit="B", unit_scale=True))
-        encoded = encode_batches(documents, vocabulary, source.size, args.workers)
-        for number, (texts, arrays) in enumerate(encoded):
+        documents = iter(documents)
+        batches = iter(lambda: list(up_to(documents, BATCH_CHARACTERS)), [])
+
+        def split_of(text: str) -> str:  # and count it
+            statistics.add(text)
+            split = "val" if held_back(text, share) else "train"
+            splits[split].add(text)
+            return split
+
+        for texts in islice(batches, progress["batches"]):
+            bar.update(sum(len(text) for text in texts))
+            for text in texts:
+                split_of(text)
+        encoded = encode_batches(batches, vocabulary, source.size, args.workers)
+        for texts, arrays in stack.enter_context(contextlib.closing(encoded)):
             bar.update(sum(len(text) for text in texts))
             for text, tokens in zip(texts, arrays, strict=True):
-                statistics.add(text, tokens)
-                split = "val" if held_back(text, share) else "train"
-                splits[split].add(text)
-                if number >= progress["batches"]:
-                    files[split].write(tokens.astype(dtype).tobytes())
-            if number >= progress["batches"]:
-                note_progress(noted, number + 1, files)
+                files[split_of(text)].write(tokens.astype(dtype).tobytes())
+            progress["batches"] += 1
+            note_progress(noted, progress, files)
     lengths = [(partial / f"{s}.bin").stat().st_size // dtype.itemsize for s in ("train", "val")]
     try:
         check_lengths(lengths, args.block_size)
     except SourceError:
         shutil.rmtree(partial)
         raise
-    return vocabulary, statistics, lengths, splits
+    return vocabulary, statistics, splits
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -177,23 +191,24 @@ def up_to(documents: Iterator[str], characters: int) -> Iterator[str]:
 
 
 def encode_batches(
-    documents: Iterable[str], vocabulary: Characters | Pieces, size: int, workers: int
+    batches: Iterator[list[str]], vocabulary: Characters | Pieces, size: int, workers: int
 ) -> Iterator[tuple[list[str], list[np.ndarray]]]:
     """Yield (texts, their tokens) in the order of the documents, a few batches at a time."""
-    documents = iter(documents)
-    batches = iter(lambda: list(up_to(documents, BATCH_CHARACTERS)), [])
     if size < LARGE or workers < 2:
         for texts in batches:
             yield texts, [vocabulary.document(text) for text in texts]
         return
-    with ProcessPoolExecutor(workers, initializer=_adopt, initargs=(vocabulary.meta(),)) as pool:
+    pool = ProcessPoolExecutor(workers, initializer=_adopt, initargs=(vocabulary.meta(),))
+    try:
         waiting: deque = deque()
         for texts in batches:
             waiting.append((texts, pool.submit(_encode, texts)))
             if len(waiting) > 2 * workers:
                 yield _finished(*waiting.popleft())
-        for task in waiting:
-            yield _finished(*task)
+        while waiting:
+            yield _finished(*waiting.popleft())
+    finally:  # also when interrupted: what nobody waits for is not begun
+        pool.shutdown(cancel_futures=True)
 
 
 def _finished(texts: list[str], future: Future) -> tuple[list[str], list[np.ndarray]]:
@@ -204,6 +219,7 @@ _own: list = []  # the vocabulary of a worker process
 
 
 def _adopt(meta: dict) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
     _own[:] = [from_meta(meta)]
 
 
@@ -217,13 +233,13 @@ def held_back(text: str, share: float) -> bool:
     return int.from_bytes(digest, "little") < share * 2**64
 
 
-def note_progress(path: Path, batches: int, files: dict) -> None:
+def note_progress(path: Path, progress: dict, files: dict) -> None:
     """Note down what is safely written."""
-    for file in files.values():
+    for split, file in files.items():
         file.flush()
+        progress[split] = file.tell()
     new = path.with_suffix(".new")
-    sizes = {split: file.tell() for split, file in files.items()}
-    new.write_text(json.dumps({"batches": batches, **sizes}), encoding="utf-8")
+    new.write_text(json.dumps(progress), encoding="utf-8")
     os.replace(new, path)
 
 
@@ -240,8 +256,8 @@ def check_lengths(lengths: list[int], block_size: int) -> None:
 def put_in_place(partial: Path, final: Path) -> None:
     """Move the finished folder to its place; files of the user in an old one are kept."""
     final.mkdir(parents=True, exist_ok=True)
-    for file in partial.iterdir():
-        os.replace(file, final / file.name)
+    for name in ("meta.json", "val.bin", "train.bin"):  # a folder with the last is complete
+        os.replace(partial / name, final / name)
     partial.rmdir()
 
 
@@ -267,9 +283,9 @@ def dtype_of(vocabulary: Characters | Pieces) -> np.dtype:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except SourceError as error:
+    except (SourceError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("prepare: interrupted; the same command goes on from here", file=sys.stderr)
+        print("prepare: interrupted; run the same command to go on", file=sys.stderr)
         sys.exit(130)

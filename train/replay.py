@@ -11,8 +11,6 @@ does: the reference in plain float32, with random rounding errors of each side's
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import os
 import sys
 import time
@@ -28,7 +26,7 @@ from checkpoint import CheckpointError, load
 from faults import LAYER
 from machine import facts, pick_device, source_version
 from model import GPT, GPTConfig
-from optimizer import build_optimizers, learning_rate, set_learning_rate
+from optimizer import build_optimizers, learning_rate, restore_optimizers, set_learning_rate
 from options import KNOWN, OptionError, Options, check
 from probe import Probe, by_layer
 from rounding import UNIT_ROUNDOFF, imitate
@@ -79,10 +77,7 @@ def main(arguments: list[str]) -> int:
     state = load(Path(args.checkpoint))
     options = stored_options(state, args)
     dataset = open_dataset(options)
-    vocabulary = state["model_args"].get("vocab_size")
-    if dataset.vocab_size and vocabulary and dataset.vocab_size > vocabulary:
-        raise OptionError(f"the data set has {dataset.vocab_size} tokens, the model {vocabulary}: "
-                          "it was trained on another data set")  # fmt: skip
+    dataset.check_vocabulary(GPTConfig.of(state["model_args"]).vocab_size)
     every = sides if args.no_yardstick else [*sides, *yardsticks(sides)]
     for number, side in enumerate(every):
         name = f"{number:02d}-{side.role}-{side.text.replace(':', '-').replace('=', '-')}.jsonl"
@@ -176,11 +171,9 @@ def build(side: Side, state: dict, options: Options) -> tuple[GPT, Probe]:
 def resume(side: Side, state: dict, options: Options, model: GPT) -> tuple[list, torch.GradScaler]:
     """Return the optimizers and the gradient scaler in the state of the checkpoint."""
     kind = side.device.split(":")[0]
-    with contextlib.redirect_stdout(io.StringIO()):
-        optimizers = build_optimizers(model, options, kind)
-    for optimizer, key in zip(optimizers, ("optimizer", "muon"), strict=False):
-        if state.get(key):
-            optimizer.load_state_dict(deepcopy(state[key]))  # it keeps the tensors it is given
+    optimizers = build_optimizers(model, options, kind, say=lambda _: None)
+    if "optimizer" in state:
+        restore_optimizers(optimizers, deepcopy(state))  # they keep the tensors they are given
     scaler = torch.amp.GradScaler(kind, enabled=side.dtype == "float16")
     if state.get("scaler"):
         scaler.load_state_dict(state["scaler"])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import torch
-from batches import read_meta
+from batches import GPT2_TOKENS, read_meta
 from checkpoint import CheckpointError, load
 from machine import pick_device
 from model import GPT, GPT2_SHAPES, GPTConfig, from_gpt2
@@ -24,16 +24,16 @@ def main(arguments: list[str]) -> int:
     args = parse(arguments)
     device = pick_device(args.device)
     torch.manual_seed(args.seed)
-    dataset = None
+    stored: dict = {}
     if args.init_from in GPT2_SHAPES:
         model = from_gpt2(args.init_from)
     else:
         state = load(Path(args.out_dir) / "ckpt.pt", device)
         model = GPT(GPTConfig.of({**state["model_args"], "dropout": 0.0}))
         model.load_state_dict(state["model"])
-        dataset = state.get("config", {}).get("dataset")
+        stored = state.get("config") or {}
     model.eval().to(device)
-    vocabulary = find_vocabulary(args.data_dir, dataset)
+    vocabulary = find_vocabulary(args.data_dir, stored, model.config.vocab_size)
     start = args.start
     if start.startswith("FILE:"):  # as in nanoGPT
         start = Path(start[5:]).read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the command's arguments; nanoGPT's names."""
     parser = argparse.ArgumentParser(prog="sample", description="Generate text from a checkpoint.")
     parser.add_argument("--out_dir", default="out", help="folder of ckpt.pt (out)")
-    parser.add_argument("--data_dir", default="data", help="folder of the data sets (data)")
+    parser.add_argument("--data_dir", help="folder of the data sets (that of the training)")
     parser.add_argument("--init_from", default="resume", help="resume, or gpt2, gpt2-medium, ...")
     parser.add_argument("--start", default="\n", help="text to go on from, or FILE:name")
     parser.add_argument("--num_samples", type=int, default=3, help="samples (3)")
@@ -67,20 +67,36 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--top_k", type=int, default=200, help="of so many likeliest tokens (200)")
     parser.add_argument("--seed", type=int, default=1337, help="of the draws (1337)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    for name in ("num_samples", "max_new_tokens", "top_k"):
+        if getattr(args, name) < 0:
+            parser.error(f"--{name} must be 0 or more")
+    return args
 
 
-def find_vocabulary(data_dir: str, dataset: str | None) -> Characters | Pieces:
-    """Return the vocabulary of the data set a model was trained on, GPT-2's if it has none."""
+def find_vocabulary(data_dir: str | None, stored: dict, size: int) -> Characters | Pieces:
+    """Return the vocabulary of the data set a model was trained on, GPT-2's if it has none.
+
+    Args:
+        stored: the options of the training. size: tokens the model knows.
+    """
+    dataset, data_dir = stored.get("dataset"), data_dir or stored.get("data_dir", "data")
     for parent in (Path(data_dir), HERE / "data"):
         if dataset and (parent / dataset).is_dir():
             return from_meta(read_meta(parent / dataset))
+    if size < GPT2_TOKENS:  # its text would be nonsense in GPT-2's tokens
+        raise OptionError(
+            f"the data set {dataset!r}, which has the vocabulary, is not in {data_dir}; "
+            "give its folder with --data_dir"
+        )
     return from_meta({})
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (OptionError, CheckpointError, SourceError, OSError) as error:
         print(f"sample: {error}", file=sys.stderr)
         sys.exit(2)

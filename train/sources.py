@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,8 @@ class Source(NamedTuple):
 
 def default_name(source: str) -> str:
     """Return the name of a data set made from a source."""
-    return Path(source).stem if Path(source).exists() else source
+    path = Path(source).resolve()  # of "." too
+    return path.name if path.is_dir() else path.stem if path.exists() else source
 
 
 def open_source(name: str, data_dir: Path) -> Source:
@@ -56,7 +58,8 @@ def open_source(name: str, data_dir: Path) -> Source:
         size = sum(file.stat().st_size for file in files)
         return Source(None, parquet_documents(files), "gpt2", 0.005, size)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files = [p for p in sorted(path.rglob("*")) if p.is_file()]
+        files = [p for p in files if not any(s[0] == "." for s in p.relative_to(path).parts)]
         size = sum(file.stat().st_size for file in files)
         return Source(None, _texts(files), "char", 0.1, size)
     text = read_text(path)
@@ -83,12 +86,15 @@ def read_text(path: Path) -> str:
 
 
 def _texts(files: list[Path]) -> Iterator[str]:
-    """Yield the texts of a folder; what is no text is left out."""
+    """Yield the texts of a folder; what is no text is left out, and said to be."""
+    left_out: list[SourceError] = []
     for file in files:
         try:
             yield read_text(file)
-        except SourceError:
-            continue
+        except SourceError as error:
+            left_out.append(error)
+    if left_out:
+        print(f"left out {len(left_out)} of {len(files)} files: {left_out[0]}", file=sys.stderr)
 
 
 def _standard_library() -> Iterator[str]:
@@ -126,16 +132,24 @@ def _shakespeare(beside: Path) -> Path:
 def parquet_documents(files: list[Path]) -> Iterator[str]:
     """Yield the `text` column of parquet files, a few rows in memory at a time."""
     try:
+        import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
         raise SourceError("parquet files need the extra: pip install 'gptdiag[parquet]'") from error
     for file in files:
         try:
-            table = pq.ParquetFile(file)
-        except Exception as error:
-            raise SourceError(f"{file} is no parquet file: {error}") from error
-        if "text" not in table.schema_arrow.names:
-            columns = ", ".join(table.schema_arrow.names)
-            raise SourceError(f"{file} has no column `text`; it has {columns}")
-        for batch in table.iter_batches(batch_size=ROWS, columns=["text"]):
-            yield from (text for text in batch.column(0).to_pylist() if text)
+            # Not a whole column chunk at once, which in some files is all of their text; and group
+            # by group, for an iterator over all keeps what it has passed.
+            table = pq.ParquetFile(file, buffer_size=2**20, pre_buffer=False)
+            if "text" not in table.schema_arrow.names:
+                columns = ", ".join(table.schema_arrow.names)
+                raise SourceError(f"{file} has no column `text`; it has {columns}")
+            kind = table.schema_arrow.field("text").type
+            if kind not in (pa.string(), pa.large_string(), pa.string_view()):
+                raise SourceError(f"the column `text` of {file} holds {kind}, not text")
+            for group in range(table.num_row_groups):
+                rows = table.iter_batches(ROWS, row_groups=[group], columns=["text"])
+                for batch in rows:
+                    yield from (text for text in batch.column(0).to_pylist() if text)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"{file} cannot be read as parquet: {error}") from error

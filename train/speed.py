@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 from model import GPT
-from options import Options
+from options import OptionError, Options
 from torch import Tensor
 
 BUDGET_S = 1.0  # time for choosing
@@ -30,6 +30,8 @@ def choose_arithmetic(
     What the user fixed stays fixed. On a GPU the choice is nanoGPT's: bfloat16 where the device has
     it, else float16, with the fused attention.
     """
+    if device == "cpu" and options.dtype == "float16":
+        raise OptionError("float16 on a CPU is slow and overflows; use --dtype=float32 or bfloat16")
     attention = "fused" if options.attention == "auto" else options.attention
     threads = options.threads or torch.get_num_threads()
     if device != "cpu":
@@ -53,8 +55,9 @@ def choose_arithmetic(
 
 
 def stored_arithmetic(state: dict, options: Options) -> tuple | None:
-    """Return the arithmetic of a checkpoint, None if there is none or the user fixed another."""
-    stored = state.get("arithmetic")
+    """Return the arithmetic of a checkpoint, None if there is none or another is wanted now."""
+    devices = (str(c.get("device")).split(":")[0] for c in (state.get("config", {}), vars(options)))
+    stored = state.get("arithmetic") if len(set(devices)) == 1 else None
     wanted = (options.dtype, options.attention, options.threads)
     fits = stored and all(w in ("auto", 0, s) for w, s in zip(wanted, stored[:3], strict=True))
     return stored if fits else None

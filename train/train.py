@@ -9,7 +9,6 @@ reads. Read main() from the top: set up, then one loop.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from batches import Batches, Dataset, open_dataset
-from checkpoint import CheckpointError, load, random_state, restore_random_state, save
+from checkpoint import CheckpointError, keep_best, load, random_state, restore_random_state, save
 from inspection import (
     activations,
     gradient_norms,
@@ -30,7 +29,7 @@ from inspection import (
 )
 from machine import facts, memory_bytes, peak_tflops, pick_device, rank_times, source_version
 from model import GPT, GPT2_SHAPES, GPTConfig, from_gpt2
-from optimizer import build_optimizers, learning_rate, set_learning_rate
+from optimizer import build_optimizers, learning_rate, restore_optimizers, set_learning_rate
 from options import OptionError, Options, parse
 from speed import autocast, choose_arithmetic, compiled_step, stored_arithmetic
 from torch.nn.parallel import DistributedDataParallel
@@ -48,8 +47,8 @@ def main(arguments: list[str]) -> int:
     """Run the training and return the exit code."""
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     say = print if rank == 0 else (lambda *_, **__: None)
-    options, _ = parse(arguments, say)
-    device = pick_device(options.device)
+    options, given = parse(arguments, say)
+    device = options.device = pick_device(options.device)
     if world > 1:
         if device.startswith("cuda"):
             device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -73,16 +72,21 @@ def main(arguments: list[str]) -> int:
     out = Path(options.out_dir)
     dataset = open_dataset(options)
     model, model_args, state = build_model(options, dataset, out, device, say)
+    for name, value in model_args.items():  # a loaded model has a shape of its own: log that
+        if name in given and value != getattr(options, name):
+            say(f"note: {name} = {getattr(options, name)} is ignored: the loaded model has {value}",
+                file=sys.stderr)  # fmt: skip
+        if hasattr(options, name):
+            setattr(options, name, value)
     model.to(device)
     generator = torch.Generator()
     generator.set_state(torch.get_rng_state())
     torch.manual_seed(options.seed + rank)  # each process drops its own activations
     train = Batches(dataset.splits["train"], options, device, generator)
 
-    with contextlib.redirect_stdout(sys.stdout if rank == 0 else open(os.devnull, "w")):
-        optimizers = build_optimizers(model, options, device.split(":")[0])
-    for optimizer, stored in zip(optimizers, stored_optimizers(state), strict=False):
-        optimizer.load_state_dict(stored)
+    optimizers = build_optimizers(model, options, device.split(":")[0], say)
+    if "optimizer" in state:
+        restore_optimizers(optimizers, state)
     arithmetic = stored_arithmetic(state, options) or choose_arithmetic(
         model, options, device, train.example()
     )
@@ -138,7 +142,7 @@ def main(arguments: list[str]) -> int:
         model.train()
         return found
 
-    def write_checkpoint() -> None:
+    def write_checkpoint(interrupted: bool = False) -> None:
         checkpoint = {
             "model": model.state_dict(),
             "optimizer": optimizers[0].state_dict(),
@@ -152,6 +156,7 @@ def main(arguments: list[str]) -> int:
             "data_rng": generator.get_state(),
             "arithmetic": arithmetic,
             "running_mfu": running_mfu,
+            "interrupted": interrupted,
         }
         save(out / "ckpt.pt", checkpoint)
 
@@ -199,7 +204,7 @@ def main(arguments: list[str]) -> int:
             eval_ms = save_ms = None
 
             # Evaluate and save, on clocks of their own.
-            if step % options.eval_interval == 0 and rank == 0:
+            if (step % options.eval_interval == 0 or options.eval_only) and rank == 0:
                 begun = clock(exact=True)
                 losses = evaluate()
                 eval_ms = 1000 * (clock(exact=True) - begun)
@@ -223,9 +228,10 @@ def main(arguments: list[str]) -> int:
                 break
 
             # One step: batches, forward and backward, update.
-            logged = step % options.log_interval == 0
+            printed = step % options.log_interval == 0
             look = bool(options.inspect_interval) and step % options.inspect_interval == 0
             look = look and step > first_step
+            logged = printed or look
             extra: dict[str, float | None] = {}
             data_s = 0.0
             loss = torch.zeros((), device=device)
@@ -257,7 +263,7 @@ def main(arguments: list[str]) -> int:
                     scaler.unscale_(optimizer)
                 if options.grad_clip:
                     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.grad_clip)
-                elif logged or look:
+                elif logged:
                     norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
                 if look:
                     extra |= gradient_norms(model)
@@ -275,10 +281,10 @@ def main(arguments: list[str]) -> int:
             # Log.
             now = clock(logged)
             wall_ms, ended = 1000 * (now - ended), now
-            if step - first_step >= 5:  # nanoGPT lets the first steps settle
+            if printed and step - first_step >= 5:  # nanoGPT lets the first steps settle
                 mfu = flops_per_step / world / (wall_ms / 1000) / PRINTED_PEAK
                 running_mfu = mfu if running_mfu < 0 else 0.9 * running_mfu + 0.1 * mfu
-            if logged or look:
+            if logged:
                 if world > 1:
                     dist.all_reduce(loss)
                     loss /= world
@@ -287,7 +293,7 @@ def main(arguments: list[str]) -> int:
                 if not whole_step:  # one compiled graph has no border between the two
                     forward_ms = 1000 * (backward_done - begun - data_s)
                     update_ms = 1000 * (updated - backward_done)
-                if logged:
+                if printed:
                     say(
                         f"iter {step}: loss {value:.4f}, time {wall_ms:.2f}ms, "
                         f"mfu {running_mfu * 100:.2f}%",
@@ -311,7 +317,9 @@ def main(arguments: list[str]) -> int:
                 asked = agree(asked, device) if logged else 0
             if asked:  # the step is finished; save it, so that nothing is lost
                 if rank == 0:
-                    write_checkpoint()
+                    if not options.always_save_checkpoint and (best := keep_best(out / "ckpt.pt")):
+                        print(f"the checkpoint with the lowest validation loss stays in {best}")
+                    write_checkpoint(interrupted=True)
                     print(f"saving checkpoint to {options.out_dir}")
                     log.save(step, path=str(out / "ckpt.pt"))
                 log.end("interrupted", signal.Signals(asked).name)
@@ -363,20 +371,11 @@ def build_model(options: Options, dataset: Dataset, out: Path, device: str, say)
         )
     if options.block_size < model.config.block_size:
         model.crop_block_size(options.block_size)
-    if dataset.vocab_size and dataset.vocab_size > model.config.vocab_size:
-        raise OptionError(
-            f"the data set has {dataset.vocab_size} tokens, the model knows "
-            f"{model.config.vocab_size}: it was trained on another data set"
-        )
+    dataset.check_vocabulary(model.config.vocab_size)
     say(f"number of parameters: {model.parameter_count() / 1e6:.2f}M")
     every = vars(model.config)
     modern = any(value for name, value in every.items() if name not in CLASSIC)
     return model, {k: v for k, v in every.items() if modern or k in CLASSIC}, state
-
-
-def stored_optimizers(state: dict) -> list[dict]:
-    """Return the optimizers' states of a checkpoint, in the order of build_optimizers."""
-    return [state[name] for name in ("optimizer", "muon") if state.get(name)]
 
 
 def warn_of_repetition(options: Options, dataset: Dataset, tokens_per_step: int, say) -> None:
@@ -393,6 +392,8 @@ if __name__ == "__main__":
     except (OptionError, CheckpointError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the first step
+        sys.exit(130)
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         print(f"train.py: cannot use{where}: {error.strerror or error}", file=sys.stderr)

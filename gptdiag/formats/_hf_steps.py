@@ -68,6 +68,9 @@ def steps_of(entries: Sequence[Entry], known: Known) -> Steps:
     per_epoch, source = known.per_epoch, "steps and examples printed at the beginning"
     if per_epoch is None:
         per_epoch, source = _from_bars(entries, epoch, known.bars), BARS
+        trained = sum(entry.kind == "step" for entry in entries)
+        if per_epoch is not None and trained > 1.05 * np.ptp(epoch) * per_epoch + 2:
+            per_epoch = None  # more entries than steps: the bar belongs to something else
     if per_epoch is None and tick == 0:
         unit = _unit(epoch, known.unit)
         if unit is not None:

@@ -1,4 +1,4 @@
-"""Any table with a header: comma, semicolon or tab separated values.
+"""Any table with a header: comma, semicolon or tab separated values, or a Markdown table.
 
 Written by:
     One's own logging, spreadsheets, pandas, the tables that notebooks show. W&B's, Lightning's and
@@ -22,6 +22,7 @@ Traps:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -63,11 +64,22 @@ SAMPLES: dict[str, Record | str | None] = {
             "columns_read": "step = 'iter', val_loss = 'eval/loss'",
         },
     ),
+    "| Step | Training Loss | Validation Loss |": Record(
+        "system",
+        1,
+        None,
+        {
+            "columns_found": "step, train_loss, val_loss",
+            "columns_read": "step = 'Step', train_loss = 'Training Loss', "
+            "val_loss = 'Validation Loss'",
+        },
+    ),
     "run,n_params,final_loss": None,
     "100,2.25,0.001": None,
 }
 
-_SEPARATORS = ",;\t"
+_SEPARATORS = ",;\t|"
+_RULE = re.compile(r"[\s|:-]*-[\s|:-]*$")  # below the header of a Markdown table
 _NO_MAP: Mapping[str, str] = {}
 _HEADER_WITHIN = 50  # lines from the top that may hold the header, for recognition
 BATCH = 2048  # rows converted together
@@ -147,6 +159,8 @@ def _header(text: str, columns: Mapping[str, str]) -> _Header | None:
 
 def _cells(text: str, separator: str) -> list[str]:
     """Return the cells of a row."""
+    if separator == "|":
+        return text.strip().removeprefix("|").removesuffix("|").split("|")
     if '"' not in text:
         return text.split(separator)
     import csv
@@ -159,6 +173,8 @@ def _cells(text: str, separator: str) -> list[str]:
 
 def _is_row(text: str) -> bool:
     """Return whether a line begins as rows do: with a number or an empty cell."""
+    if text[0] == "|":
+        return not text[1:].lstrip()[:1].isalpha()
     return text[0] in "0123456789-+.,;\t\"'" and not text[:2].strip("\"'").isalpha()
 
 
@@ -183,7 +199,7 @@ class _Table:
     def add(self, line: Line) -> Iterator[Record | Problem]:
         """Take a row, or yield what else the line is."""
         cells = _cells(line.text, self.header.separator)
-        if len(cells) == self.header.width:
+        if len(cells) == self.header.width and not _RULE.match(line.text):
             self.rows.append(cells)
             self.numbers.append(line.no)
             if len(self.rows) == BATCH:

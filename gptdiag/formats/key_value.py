@@ -2,12 +2,14 @@
 
 Written by:
     Trainers without a format of their own: `step=50 loss=2.5 dt=127 train_loss=4.3 val_loss=4.29`,
-    `step 300 loss 2.38`, `epoch: 1 step: 100, loss is 5.41`, `Epoch Step: 501 Loss: 1.73`.
+    `step 300 loss 2.38`, `epoch: 1 step: 100, loss is 5.41`, `Epoch Step: 501 Loss: 1.73`,
+    `Epoch [1/5], Step [100/600], Loss: 2.31`, `Epoch 3/30, Train Loss: 2.1, Val Loss: 2.3`.
 
 Recognised lines:
     A line with a word for the step (step, iter, iteration, global_step, num_updates) and one for a
     loss, each followed by a number. lr, learning_rate, grad_norm, val_loss and train_loss are taken
-    where they stand beside it.
+    where they stand beside it. If no line has such a word, a counter `[100/600]` is the step, else
+    the epoch.
 
 Not in this log:
     What the loss means exactly (one batch or an average; nats are assumed), and units of time, so
@@ -22,7 +24,7 @@ Traps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 
 import numpy as np
@@ -51,29 +53,35 @@ SAMPLES: dict[str, Record | str | None] = {
     "global_step 10: loss = 3.1, lr = 1e-4, grad_norm = 0.5": Record(
         "step", 1, 10, {"loss": 3.1, "lr": 1e-4, "grad_norm": 0.5}
     ),
+    "Epoch [1/5], Step [100/600], Loss: 2.3125": Record("step", 1, 100, {"loss": 2.3125}),
+    "[  100/10000] avg_loss=2.5 lr=3.0e-04": Record("step", 1, 100, {"loss": 2.5, "lr": 3e-4}),
+    "Epoch 3/30, Train Loss: 2.125, Val Loss: 2.250, Time: 61.4s": Record(
+        "eval", 1, 3, {"train_loss": 2.125, "val_loss": 2.25}
+    ),
     "step 7 of the recipe: lower the loss": None,
 }
 
 _STEP = re.compile(
     r"(?<![\w.])(?:global[_ ]step|num_updates|iteration|step|iter)\s*[:=]?\s*"
-    r"(\d[\d,]{0,18})(?![\w.]|,\d)",
+    r"(?:\[\s*)?(\d[\d,]{0,18})(?![\w.]|,\d)",
     re.I,
 )
 _MOST_STEPS = float(1 << 53)
-_EPOCH = re.compile(r"(?<!\w)epoch\s*[:=]?\s*(\d{1,9})(?![\w.])", re.I)
+_EPOCH = re.compile(r"(?<!\w)epoch\s*[:=#]?\s*\[?\s*(\d{1,9})(?![\w.])", re.I)
+_COUNTER = re.compile(r"(epoch\s*[:=#]?\s*)?\[\s*(\d{1,15})\s*/\s*\d{1,15}[^\]]{0,12}\]", re.I)
 _PAIR = re.compile(
-    r"(?<![\w./-])(train[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|loss|lr|learning[_ ]rate"
-    r"|grad[_ ]norm)"
+    r"(?<![\w./-])(train(?:ing)?[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|"
+    r"(?:(?:step|avg|average|mean|running|batch|lm|ce)[_ ])?loss|lr|learning[_ ]rate|grad[_ ]norm)"
     rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
     re.I,
 )
 _WORD = re.compile(rf"([A-Za-z_][\w./-]*)\s*[:=]\s*{NUMBER}")
-_NAMES = {
-    "loss": "loss",
+_NAMES = {  # any other is the loss
     "lr": "lr",
     "learning rate": "lr",
     "grad norm": "grad_norm",
     "train loss": "train_loss",
+    "training loss": "train_loss",
     "val loss": "val_loss",
     "valid loss": "val_loss",
     "validation loss": "val_loss",
@@ -81,14 +89,18 @@ _NAMES = {
 }
 
 
+Place = Callable[[str], "tuple[float, int] | None"]  # where a line says its step
 _NO_MAP: Mapping[str, str] = {}
 
 
 def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_MAP) -> float:
     """Return how sure we are, 0 to 1; never above 0.3, so that any proper format wins."""
-    lines, words = {*head, *tail}, _Words(columns)
-    hits = sum(_understood(line.text, words) is not None for line in lines)
-    return 0.3 if hits >= 3 else 0.0
+    lines = {*head, *tail}
+    for place, score in ((_worded, 0.3), (_counted, 0.2)):
+        words = _Words(columns, place)
+        if sum(_understood(line.text, words) is not None for line in lines) >= 3:
+            return score
+    return 0.0
 
 
 def parse(
@@ -99,17 +111,33 @@ def parse(
     Raises:
         UsageError: a word that the user gave stands before no number.
     """
-    words = _Words(columns)
+    words = _Words(columns, _worded)
     yield from _Parser(words).parse(lines)
     missing = {role: own for role, own in columns.items() if role not in words.seen}
     if missing:
         raise no_column(missing, words.others)
 
 
+def _worded(text: str, pattern: re.Pattern[str] = _STEP) -> tuple[float, int] | None:
+    """Return (step, where it begins) by the word for it."""
+    match = pattern.search(text)
+    return (number(match[1]), match.start()) if match else None
+
+
+def _counted(text: str) -> tuple[float, int] | None:
+    """Return (step, where it begins) by a counter in brackets, else by the epoch."""
+    counter = next((m for m in _COUNTER.finditer(text) if not m[1]), None)
+    if counter:
+        return float(counter[2]), counter.start()
+    match = _EPOCH.search(text)
+    return (float(match[1]), match.start()) if match else None
+
+
 class _Words:
     """What the user's own words mean, and which of them were seen."""
 
-    def __init__(self, columns: Mapping[str, str]) -> None:
+    def __init__(self, columns: Mapping[str, str], place: Place) -> None:
+        self.place = place  # finds the step
         self.patterns = {
             role: re.compile(
                 rf"(?<![\w./-]){re.escape(own)}(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])"
@@ -118,6 +146,10 @@ class _Words:
         }
         self.seen: set[str] = set()
         self.others: dict[str, None] = {}  # words before a number, for an error message
+
+    def own_step(self, text: str) -> tuple[float, int] | None:
+        """Return (step, where it begins) by the user's word."""
+        return _worded(text, self.patterns["step"])
 
     def of(self, text: str) -> dict[str, float]:
         """Return the numbers after the user's words."""
@@ -135,9 +167,13 @@ class _Parser:
         self.words = words
         self.shown: dict[str, float] = {}
         self.epochs = _Epochs()
+        self.first_epoch: int | None = None  # line of it, where epochs stand for steps
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
         form, lines = self._form_of(lines)
+        if self.first_epoch is not None:
+            made = {"step_source": "the epochs", "step_unit": "epoch"}
+            yield Record("system", self.first_epoch, None, dict(made))
         for item in RegularLines(lines, form.pattern, form.units) if form else lines:
             if isinstance(item, Rows):
                 yield from self._rows(item)
@@ -151,6 +187,13 @@ class _Parser:
             seen.append(line)
             if _understood(line.text, self.words) is not None:
                 return learn(line.text[:2000], self._without_prefix), chain(seen, source)
+        self.words.place = _counted
+        for line in seen:
+            found = _understood(line.text, self.words)
+            if found is not None:
+                if line.text[len(found[2]) :][:1] in "eE":
+                    self.first_epoch = line.no
+                return learn(line.text[:2000], self._without_prefix), seen
         return None, seen
 
     def _without_prefix(self, text: str) -> dict[str, float] | None:
@@ -222,14 +265,13 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
         return None
     text = text[:2000]
     told = words.of(text)
-    match = words.patterns["step"].search(text) if "step" in told else _STEP.search(text)
-    if not match:
+    place = words.own_step(text) if "step" in told else words.place(text)
+    if not place or not 0 <= place[0] < _MOST_STEPS:
         return None
     values: dict[str, float] = {}
     for word, amount in _PAIR.findall(text):
-        values.setdefault(_NAMES[word.lower().replace("_", " ")], number(amount))
+        values.setdefault(_NAMES.get(word.lower().replace("_", " "), "loss"), number(amount))
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
-    step = number(match[1])
-    if not values.keys() & LOSSES or not 0 <= step < _MOST_STEPS:
+    if not values.keys() & LOSSES:
         return None
-    return int(step), values, text[: match.start()]
+    return int(place[0]), values, text[: place[1]]

@@ -77,7 +77,7 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _REGULAR = re.compile(
-    r"(?:Epoch \d+ \| )?iter (?P<step>\d{1,15})(?: step (?P<updates>\d{1,15}))?"
+    r"(?:Epoch \d+ \| )?iter (?P<step>\d{1,15})(?:(?: \|)? step (?P<updates>\d{1,15}))?"
     r"(?: \| loss train: (?P<mean>[^,]+), val: (?:n/a|(?P<val>[^ ]+)) \| iter "
     r"|: loss (?P<loss>[^,]+), (?:LR: (?P<lr>[^,]+), )?(?:iter )?)time: "
     r"(?:(?P<update_ms>[\d.]+) ?ms \((?:optimizer\.)?step\)|(?P<ms>[\d.]+) ?ms(?! \())"
@@ -86,9 +86,10 @@ _VALIDATION = re.compile(
     rf"(?:iter|step) (\d{{1,15}}): val loss ({NUMBER})(?:, val time: ({NUMBER}) ?ms)?\s*$"
 )
 _STEP = re.compile(
-    rf"(?:Epoch \d+ \| )?iter \d+(?: step \d+)?(?: \| loss train|: loss {NUMBER}, (?:iter )?time:)"
+    r"(?:Epoch \d+ \| )?iter \d+(?:(?: \|)? step \d+)?"
+    rf"(?: \| loss train|: loss {NUMBER}, (?:iter )?time:)"
 )
-_CUT_OFF = re.compile(r"(?:Epoch \d+ \| iter \d+|iter \d+ step \d+(?::|\s*$))")
+_CUT_OFF = re.compile(r"(?:Epoch \d+ \| iter \d+|iter \d+(?: \|)? step \d+(?::|\s*$))")
 _FINAL = re.compile(rf"Final evaluation \| val loss: ({NUMBER}) ")
 _SETTING = re.compile(
     r"(\bsave_interval|\bglobal_batch_size|\bmicro_batch_size|\blr_warmup_steps|\bmax_tokens|"
@@ -108,8 +109,8 @@ _SETTINGS = {
     "'seed'": "seed",
 }
 _FACTS = (
-    (re.compile(r"Total parameters:? ([\d,]{1,20})\s*$"), "parameters"),
-    (re.compile(r"Number of trainable parameters: ([\d,]{1,20})\s*$"), "trainable_parameters"),
+    (re.compile(r"Total parameters:? (\d[\d,]{0,19})\s*$"), "parameters"),
+    (re.compile(r"Number of trainable parameters: (\d[\d,]{0,19})\s*$"), "trainable_parameters"),
 )
 _EVENTS = (
     ("Time to instantiate model", "process_start"),

@@ -109,7 +109,7 @@ _SETTINGS = {
     "sequence_length": "block_size",
     "train_steps": "max_iters",
 }
-_SIZE = re.compile(r"Total number of parameters: ([\d.]+[KMGT]?) \(")
+_SIZE = re.compile(r"Total number of parameters: (\d{1,15}(?:\.\d{1,9})?[KMGT]?) \(")
 _EVENTS = (
     ("No checkpoint path provided", "from_scratch"),
     ("Loading weights from ", "from_pretrained"),

@@ -77,10 +77,12 @@ _COLUMNS: Names = {
 _FINISHED = " seconds. Metrics:"  # of OLMo-core, above the losses of an evaluation
 _EVALUATED = "throughput/in-loop eval time (s)"
 _HEADER = re.compile(r"\[step=(\d{1,15})/(\d{1,15}|\?\?\?),epoch=\d+(?:,eta=[^\]]*)?\]\s*$")
-_METRIC = re.compile(r"[ \t]{3,}([^=]+)=([-+\d.,eE]+[BTP]?|nan|-?inf)\s*$")
+_METRIC = re.compile(r"[ \t]{3,}([^=\s][^=]*)=([-+\d.,eE]+[BTP]?|nan|-?inf)\s*$")
 _EVAL_LOSS = re.compile(r"(?:eval/)?(.+)/(?:CrossEntropyLoss|CE loss)$")
-_FACTS = re.compile(r"Total number of parameters: ([\d,]{1,20})|Training for ([\d,]{1,20}) steps")
-_RESUMED = re.compile(r"Will resume training from step ([\d,]{1,20})")
+_FACTS = re.compile(
+    r"Total number of parameters: (\d[\d,]{0,19})|Training for (\d[\d,]{0,19}) steps"
+)
+_RESUMED = re.compile(r"Will resume training from step (\d[\d,]{0,19})")
 _EVENTS = (
     ("\tBuilding model...", "process_start"),
     ("Checkpoint successfully loaded", "from_checkpoint"),

@@ -26,6 +26,7 @@ MOST = 120  # points the law is fitted to; longer series are averaged in stretch
 SEEN = 2 / 3  # of the points that must foretell the rest
 WORSE = 1.5  # times the error of a power law in steps that the law's may be
 CLEAR = 2.0  # standard errors beyond which the gap to the training loss grows
+NEAR_END = 0.02  # of the steps done; a forecast over fewer says nothing
 FARTHEST = 4.0  # times the steps seen that a forecast may reach; the law was tested this far
 DECAY = 0.1  # of the steps so far that a final decay takes; GD106 proposes as many
 
@@ -89,12 +90,13 @@ def stretched_end(run: Run, target: int) -> Forecast | None:
 def farthest(run: Run, last: int, more: float) -> int:
     """Return the step a forecast is for: the planned end, or `more` steps if that is not ahead.
 
-    A log that has come to its planned end, or says that the trainer finished, has none ahead.
+    A log that has all but come to its planned end, or says that the trainer finished, has none.
     """
     planned = run.number("max_iters")
     logged = max((int(t.step[-1]) for t in (run.steps, run.evals) if len(t)), default=last)
     interval = int(run.steps.step[-1] - run.steps.step[-2]) if len(run.steps) > 1 else 0
-    ahead = planned is not None and logged + interval < planned <= FARTHEST * last
+    here = max(logged + interval, (1 + NEAR_END) * logged)
+    ahead = planned is not None and here < planned <= FARTHEST * last
     if planned is None or not ahead or run.event("end"):
         return round(last * (1 + more))
     return int(planned)

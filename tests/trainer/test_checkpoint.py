@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint import CheckpointError, load, save
+from model import GPT, GPTConfig
 from options import OptionError
 
-from tests.trainer.helpers import log_of, train
+from tests.trainer.helpers import log_of, script, train
 
 
 def test_full_disk_leaves_the_old_checkpoint(
@@ -74,6 +76,60 @@ def test_nanogpts_own_checkpoint_resumes(data_dir: Path) -> None:
     torch.save(theirs, "theirs/ckpt.pt")
     assert train("--out_dir=theirs", "--init_from=resume") == 0
     assert log_of("theirs").steps.step.tolist() == list(range(10, 21))
+
+
+def test_nanogpts_stored_mask_is_left_out(data_dir: Path) -> None:
+    """It is in checkpoints of a torch without the fused attention."""
+    train("--out_dir=out", "--max_iters=5")
+    state = torch.load("out/ckpt.pt", weights_only=True)
+    state["model"]["transformer.h.0.attn.bias"] = torch.ones(1, 1, 16, 16).tril()
+    torch.save(state, "out/ckpt.pt")
+    assert train("--out_dir=out", "--init_from=resume", "--max_iters=6") == 0
+
+
+def test_resume_with_other_settings(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The shape is the checkpoint's, and logged as such; the optimizer's settings are today's."""
+    train("--out_dir=out", "--max_iters=5")
+    capsys.readouterr()
+    train("--out_dir=out", "--init_from=resume", "--max_iters=10", "--n_layer=7", "--beta2=0.9",
+          "--weight_decay=0.3")  # fmt: skip
+    assert "n_layer = 7 is ignored: the loaded model has 2" in capsys.readouterr().err
+    assert log_of("out").config["n_layer"] == 2
+    group = load(Path("out/ckpt.pt"))["optimizer"]["param_groups"][0]
+    assert (group["betas"][1], group["weight_decay"]) == (0.9, 0.3)
+    with pytest.raises(OptionError, match="--optimizer=adamw, and this one has muon"):
+        train("--out_dir=out", "--init_from=resume", "--optimizer=muon")
+
+
+def test_resume_with_a_shorter_context(data_dir: Path) -> None:
+    train("--out_dir=out", "--max_iters=5")
+    train("--out_dir=out", "--init_from=resume", "--max_iters=10", "--block_size=8")
+    state = load(Path("out/ckpt.pt"))
+    shapes = {tuple(s["exp_avg"].shape) for s in state["optimizer"]["state"].values()}
+    assert (8, 16) in shapes
+    assert state["iter_num"] == 10
+
+
+def test_gpt2_reads_a_data_set_of_its_own_tokens(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size in its meta file is rounded up to 50304; OpenAI's model has 50257."""
+    meta = json.loads((data_dir / "words" / "meta.json").read_text())
+    meta |= {"kind": "gpt2", "vocab_size": 50304}
+    (data_dir / "words" / "meta.json").write_text(json.dumps(meta))
+    monkeypatch.setattr(
+        script(), "from_gpt2", lambda *_: GPT(GPTConfig(32, 50257, 1, 2, 16, bias=True))
+    )
+    assert train("--out_dir=out", "--init_from=gpt2", "--max_iters=1") == 0
+    config = log_of("out").config
+    assert (config["n_layer"], config["bias"], config["block_size"]) == (1, True, 16)
+
+
+@pytest.mark.parametrize("text", ["{bad", "[]", '{"dtype": "object"}'])
+def test_damaged_meta_file_is_told(data_dir: Path, text: str) -> None:
+    (data_dir / "words" / "meta.json").write_text(text)
+    with pytest.raises(OptionError, match=r"meta\.json"):
+        train("--out_dir=out")
 
 
 def test_classic_model_keeps_nanogpts_arguments(data_dir: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 from batches import Batches, Dataset, open_dataset, read_meta, read_pickle
 from data_report import Statistics, overlap
 from options import OptionError, Options
-from sources import SourceError
-from vocabulary import characters_of, from_meta, train_bpe
+from sources import SourceError, parquet_documents
+from vocabulary import Pieces, characters_of, from_meta, train_bpe
 
 import gptdiag
 from tests.trainer.conftest import TEXT
@@ -160,7 +160,7 @@ def test_interrupted_parquet_goes_on_where_it_stopped(
     _parquet(Path("a.parquet"), 600)
     arguments = ["a.parquet", "--tokenizer=bpe", "--vocab_size=320", "--val_share=0.2"]
     prepare.main([*arguments, "--name=whole"])
-    real, calls = prepare.note_progress, []
+    real, own, calls = prepare.note_progress, Pieces.document, []
 
     def stops(*args: object) -> None:
         real(*args)
@@ -174,7 +174,13 @@ def test_interrupted_parquet_goes_on_where_it_stopped(
     assert not Path("data/parts").exists()
     with open("data/parts.partial/train.bin", "ab") as file:
         file.write(b"torn")
+    monkeypatch.setattr(prepare, "note_progress", real)
+    encoded = []
+    monkeypatch.setattr(
+        Pieces, "document", lambda self, text: encoded.append(text) or own(self, text)
+    )
     prepare.main([*arguments, "--name=parts"])
+    assert 0 < len(encoded) < 560, "what was written is not tokenised again"
     for split in ("train", "val"):
         parts, whole = (Path(f"data/{n}/{split}.bin").read_bytes() for n in ("parts", "whole"))
         assert parts == whole
@@ -184,6 +190,29 @@ def test_interrupted_parquet_goes_on_where_it_stopped(
     assert sorted(p.name for p in Path("data/parts").iterdir()) == [
         "meta.json", "train.bin", "val.bin"
     ]  # fmt: skip
+
+
+def test_another_command_does_not_go_on_from_an_interrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(prepare, "BATCH_CHARACTERS", 5000)
+    _parquet(Path("a.parquet"), 300)
+    real = prepare.note_progress
+
+    def stops(*args: object) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "note_progress", stops)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.main(["a.parquet", "--tokenizer=bpe", "--vocab_size=320", "--name=x"])
+    monkeypatch.setattr(prepare, "note_progress", real)
+    for name in ("x", "fresh"):
+        prepare.main(["a.parquet", "--tokenizer=char", f"--name={name}", "--val_share=0.2"])
+    one, two = (Path(f"data/{name}/train.bin").read_bytes() for name in ("x", "fresh"))
+    assert one == two
+    assert read_meta(Path("data/x"))["kind"] == "char"
 
 
 def test_several_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +250,50 @@ def test_parquet_without_text_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         prepare.main(["x.parquet", "--tokenizer=char"])
 
 
+def test_damaged_parquet_and_other_columns_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _parquet(Path("a.parquet"), 3000)
+    data = bytearray(Path("a.parquet").read_bytes())
+    data[200:400] = bytes(200)
+    Path("a.parquet").write_bytes(data)
+    pq.write_table(pa.table({"text": [[1], [2]]}), "lists.parquet")
+    with pytest.raises(SourceError, match=r"a\.parquet cannot be read as parquet"):
+        prepare.main(["a.parquet", "--tokenizer=char"])
+    with pytest.raises(SourceError, match="holds list<"):
+        prepare.main(["lists.parquet", "--tokenizer=char"])
+
+
+@pytest.mark.parametrize("group", [100, 20_000], ids=["many groups", "one group"])
+def test_parquet_is_read_in_bounded_memory(tmp_path: Path, group: int) -> None:
+    """Neither the groups that were passed nor the whole of a large group stay in memory."""
+    rng = np.random.default_rng(0)
+    texts = [rng.bytes(1500).hex() for _ in range(10_000)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=group,
+                   use_dictionary=False)  # fmt: skip
+    before, most = pa.total_allocated_bytes(), 0
+    for text, expected in zip(parquet_documents([tmp_path / "a.parquet"]), texts, strict=True):
+        assert text == expected
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 12e6, "of 30 MB"
+
+
+def test_this_folder_has_a_name_and_its_hidden_files_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my.texts"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("hidden")
+    (folder / "picture.png").write_bytes(b"\x89PNG\0\0")
+    for k in range(40):
+        (folder / f"{k}.txt").write_text(f"This is document number {k} of forty.\n" * 3)
+    monkeypatch.chdir(folder)
+    prepare.main([".", "--val_share=0.3", f"--data_dir={tmp_path / 'data'}"])
+    assert read_meta(tmp_path / "data" / "my.texts")["report"]["documents"] == 40
+    assert "left out 1 of 41 files" in capsys.readouterr().err
+
+
 def test_prepared_data_is_not_replaced_without_force(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,10 +327,11 @@ def test_overlap_of_the_splits() -> None:
 
 def test_repeated_documents_are_counted() -> None:
     vocabulary = characters_of(["abc"])
-    statistics = Statistics(vocabulary.vocab_size, one_text=False)
+    statistics = Statistics(one_text=False)
     for text in ("abc", "ab", "abc", "abc"):
-        statistics.add(text, vocabulary.encode(text))
-    assert statistics.summary()["duplicate_share"] == 0.5
+        statistics.add(text)
+    tokens = vocabulary.encode("abcababcabc")
+    assert statistics.summary(tokens, tokens[:0])["duplicate_share"] == 0.5
 
 
 def test_samples_come_from_the_models_own_vocabulary(
@@ -277,3 +351,7 @@ def test_samples_come_from_the_models_own_vocabulary(
     assert capsys.readouterr().out == first
     with pytest.raises(OptionError, match="none of"):
         sample.main(["--out_dir=out", "--start=###"])
+    Path("data").rename("moved")
+    with pytest.raises(OptionError, match="'words', which has the vocabulary, is not in data"):
+        sample.main(command)
+    assert sample.main([*command, "--data_dir=moved"]) == 0

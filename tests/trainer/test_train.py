@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoint import load
+from options import OptionError
 
 import gptdiag
 from tests.corpus_files import ROOT
@@ -111,6 +113,28 @@ def test_eval_only(data_dir: Path) -> None:
     assert (len(run.steps), len(run.evals)) == (0, 1)
 
 
+def test_eval_only_evaluates_a_checkpoint_of_any_step(data_dir: Path) -> None:
+    train("--out_dir=out", "--max_iters=5")
+    train("--out_dir=out", "--init_from=resume", "--eval_only=True", "--eval_interval=7")
+    assert log_of("out").evals.step[-1] == 5
+
+
+def test_mfu_average_is_of_the_printed_steps_as_nanogpts(data_dir: Path) -> None:
+    train("--out_dir=out", "--log_interval=4")
+    steps = log_of("out").steps
+    printed = steps.has("mfu_ema_pct") & (steps.step % 4 == 0)
+    share = steps["mfu_ema_pct"][printed] * steps["wall_ms"][printed]
+    first, second = share[0], steps["mfu_ema_pct"][printed][1]
+    assert steps.step[printed][0] == 8
+    expected = 0.9 * steps["mfu_ema_pct"][printed][0] + 0.1 * first / steps["wall_ms"][printed][1]
+    assert second == pytest.approx(expected, rel=1e-3)
+
+
+def test_float16_is_refused_on_the_device_that_auto_finds(data_dir: Path) -> None:
+    with pytest.raises(OptionError, match="float16 on a CPU"):
+        train("--out_dir=out", "--device=cpu:0", "--dtype=float16")
+
+
 def test_evaluation_has_its_standard_error(data_dir: Path) -> None:
     train("--out_dir=out", "--eval_iters=16", "--max_iters=0")
     evals = log_of("out").evals
@@ -157,6 +181,23 @@ def test_signal_finishes_the_step_and_saves(
     saved = log_of("out").events[-2].step
     train("--out_dir=out", "--init_from=resume", f"--max_iters={saved + 3}")
     assert log_of("out").steps.step.tolist() == list(range(saved + 4))
+
+
+def test_a_signal_keeps_the_best_checkpoint(data_dir: Path) -> None:
+    options = ["--always_save_checkpoint=False", "--eval_interval=5", "--max_iters=1000000"]
+    for steps, resumed in ((8, []), (1, ["--init_from=resume"])):  # 1: before an evaluation
+        command = [PYTHON, str(SCRIPT), *SMALL, *options, *resumed, "--out_dir=out"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        seen = 0
+        for line in process.stdout:
+            seen += line.startswith("iter ")
+            if seen == steps:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    best, last = load(Path("out/ckpt_best.pt")), load(Path("out/ckpt.pt"))
+    assert (best["interrupted"], last["interrupted"]) == (False, True)
+    assert best["iter_num"] < last["iter_num"]
 
 
 def test_killed_fifty_times_it_still_ends_as_if_never(data_dir: Path) -> None:

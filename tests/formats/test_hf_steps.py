@@ -1,0 +1,29 @@
+"""The steps of Hugging Face entries: what tells them, and what must not."""
+
+from __future__ import annotations
+
+from tests.helpers import run_of
+
+
+def console(count: int, per_epoch: float) -> list[str]:
+    return [
+        f"{{'loss': {3 - k / 1e3:.4f}, 'learning_rate': 1e-05, 'epoch': {k / per_epoch:.2f}}}"
+        for k in range(1, count + 1)
+    ]
+
+
+def test_a_lone_bar_that_allows_fewer_steps_than_entries_tells_nothing() -> None:
+    lines = console(300, per_epoch=200)
+    lines.insert(100, "  3%|#         | 35/1218 [05:11<2:52:01,  8.72s/it]")
+    run = run_of("\n".join(lines) + "\n")
+    assert len(run.steps) == 300
+    assert "counted" in str(run.setting("step_source"))
+
+
+def test_bars_after_the_entries_tell_their_steps() -> None:
+    lines = []
+    for k, line in enumerate(console(120, per_epoch=12.5), 1):
+        lines += [line, f" {k // 10}%|#         | {10 * k}/1200 [05:11<2:52:01,  8.72s/it]"]
+    run = run_of("\n".join(lines) + "\n")
+    assert run.steps.step[[9, -1]].tolist() == [100, 1200]
+    assert run.setting("step_source") == "the progress bar"
