@@ -160,13 +160,15 @@ class _Told:
     def _pairs(self, numbers: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names and the numbers that a bar shows, as text."""
         match = self.form.fullmatch(numbers) if self.form else None
-        if match is None:
-            pairs = dict(_PAIR.findall(numbers))
-            self.names = tuple(name.strip() for name in pairs)
-            alike = ", *".join(rf"{re.escape(name)}=({NUMBER})(?:\.0)?" for name in pairs)
-            self.form = re.compile(rf"{alike}\s*")
-            return self.names, tuple(pairs.values())
-        return self.names, match.groups()
+        if match is not None:
+            return self.names, match.groups()
+        pairs = dict(_PAIR.findall(numbers))
+        names = tuple(name.strip() for name in pairs)
+        self.form = None
+        if names == self.names:  # a second time, so it may be many times
+            self.form = re.compile(", *".join(rf"{re.escape(name)}=({NUMBER})" for name in pairs))
+        self.names = names
+        return names, tuple(pairs.values())
 
     def _rows(self, bars: Sequence[_Shown], columns: dict[str, Floats]) -> Iterator[Item]:
         """Yield the rows of bars, those that are new evaluations, and how new names are read."""
