@@ -106,22 +106,25 @@ def rank_of(prefix: str) -> int:
 def clock_of(prefix: str) -> float | None:
     """Return the time stamp of a line's prefix in seconds since 1970 (as if UTC), or None."""
     match = _CLOCK.search(prefix)
-    if not match or int(match[6]) > 59:
+    if not match:
+        return None
+    *date, fraction = match.groups()
+    hour, minute, second = map(int, date[3:])
+    if hour > 23 or minute > 59 or second > 59:
         return None
     try:
-        stamp = _minute(*match.groups()[:5]) + int(match[6])
+        stamp = _midnight(*date[:3]) + 3600 * hour + 60 * minute + second
     except ValueError:
         return None
-    return stamp + (float("0." + match[7]) if match[7] else 0.0)
+    return stamp + (float("0." + fraction) if fraction else 0.0)
 
 
 @lru_cache(maxsize=16)
-def _minute(year: str, month: str, day: str, hour: str, minute: str) -> float:
-    """Return when a minute began, in seconds since 1970; many lines lie in the same one."""
+def _midnight(year: str, month: str, day: str) -> float:
+    """Return when a day began, in seconds since 1970; many lines are of the same one."""
     from datetime import datetime, timezone
 
-    numbers = (int(part) for part in (year, month, day, hour, minute))
-    return datetime(*numbers, tzinfo=timezone.utc).timestamp()  # type: ignore[misc,arg-type]
+    return datetime(int(year), int(month), int(day), tzinfo=timezone.utc).timestamp()
 
 
 def number(text: str) -> float:

@@ -96,7 +96,7 @@ class RegularLines:
 
     def _rows(self, lines: list[Line], groups: list[tuple[str | None, ...]]) -> Rows:
         read = {
-            name: _floats(texts, self._read)
+            name: floats(texts, self._read)
             for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
@@ -128,11 +128,13 @@ class RegularLines:
         return True
 
 
-def _floats(texts: tuple[str | None, ...], read: Callable[[str], float]) -> NDArray[np.float64]:
+def floats(
+    texts: tuple[str | None, ...], read: Callable[[str], float] = number
+) -> NDArray[np.float64]:
     """Return printed numbers as floats. (n,)"""
     if texts.count(texts[0]) == len(texts):  # the same on every line, as planned steps are
         return np.full(len(texts), MISSING if texts[0] is None else read(texts[0]))
     try:
-        return np.array([MISSING if text is None else float(text) for text in texts])
-    except ValueError:  # it has thousands separators
+        return np.array(list(map(float, texts)))  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a value is missing, or has thousands separators
         return np.array([MISSING if text is None else read(text) for text in texts])

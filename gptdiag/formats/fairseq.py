@@ -29,6 +29,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number
 from gptdiag.record import Line, Problem, Record, problem
@@ -94,7 +95,6 @@ _TAG = re.compile(r"\| (train_inner|valid\w*|train|test) \| *(.*)$")
 _PROGRESS = re.compile(r"\| *epoch (\d{1,9}):? +(\d{1,12}) */ *(\d{1,12}) +(\S.*num_updates=.*)$")
 _INNER = re.compile(r"epoch (\d{1,9}):? +(\d{1,12}) */ *\d+ +(.*)$")
 _VALID = re.compile(r"\| *epoch \d+ \| valid on '(\w+)' subset \| *(.*)$")
-_ASSIGNED = re.compile(rf"(?<!\w)(\w+)=({NUMBER})")
 _SPACED = re.compile(rf"(?:^|\| *)(\w+) ({NUMBER})(?= *(?:\||$))")
 _SAVED = re.compile(r"[Ss]aved checkpoint (\S+)")
 _LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d{1,15}) updates\)")
@@ -105,6 +105,7 @@ _FIELDS = {"loss", "nll_loss", "num_updates", "wall", *_NAMES}
 _WANTED = {name: name for name in _FIELDS} | {
     f"valid_{name}": name for name in ("loss", "nll_loss", "num_updates")
 }
+_ASSIGNED = re.compile(rf"(?<!\w)({'|'.join(sorted(_FIELDS))})=({NUMBER})")
 _CLEAR = 100.0  # seconds between two lines, so that whole seconds tell a step time
 _EXACT = 0.02  # bits by which a mean undone from printed ones may be wrong
 _PRINTED = 0.0005  # bits by which a printed one may be
@@ -236,11 +237,17 @@ def _json(text: str) -> dict[str, float]:
         return {}
     if not isinstance(found, dict):
         return {}
-    told = {ours: found[own] for own, ours in _WANTED.items() if own in found}
+    told = _wanted(tuple(found))
     try:
-        return {name: float(value) for name, value in told.items()}
+        return {ours: float(found[own]) for own, ours in told}
     except (TypeError, ValueError, OverflowError):
-        return {name: x for name, value in told.items() if (x := _number(value)) is not None}
+        return {ours: x for own, ours in told if (x := _number(found[own])) is not None}
+
+
+@lru_cache(maxsize=16)
+def _wanted(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (its name, our name) of the fields that are read; most lines have the same."""
+    return tuple((own, ours) for own, ours in _WANTED.items() if own in names)
 
 
 def _number(value: object) -> float | None:

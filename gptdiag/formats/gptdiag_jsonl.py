@@ -25,6 +25,7 @@ import numpy as np
 
 from gptdiag import schema
 from gptdiag.formats._console import event
+from gptdiag.formats._json_lines import BROKEN, decoded
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Floats
 
@@ -56,7 +57,7 @@ _NUMBERS = {  # kind -> fields that hold numbers
     kind: {f.name for f in schema.fields(kind).values() if f.type in ("number", "integer")}
     for kind in schema.KINDS
 }
-_NOT_WHOLE = "not a whole JSON object"
+_NEEDED = {"v", "kind", "step"}
 _PLAIN = {float, int}  # types of JSON numbers
 FEWEST_TOGETHER = 32  # step records in a row; fewer are passed on one by one
 _STATUS = {"finished": "end", "interrupted": "interrupt", "crashed": "crash"}
@@ -82,17 +83,10 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
 
     Step records that follow each other with the same fields are yielded together.
     """
-    decode = json.JSONDecoder().raw_decode  # json.loads without what a whole file needs
     together: list[tuple[int, dict[str, Any]]] = []
-    for line in lines:
-        text = line[1].strip()
-        if not text:
-            continue
-        try:
-            record, end = decode(text)
-            wrong = _wrong(record) if end == len(text) else _NOT_WHOLE
-        except (ValueError, RecursionError):
-            record, wrong = None, _NOT_WHOLE
+    record: Any  # no record of this schema unless nothing is wrong with it
+    for line, record in decoded(lines):
+        wrong = _wrong(record)
         if not wrong and record["kind"] == "step":
             if together and together[0][1].keys() != record.keys():
                 yield from _joined(together)
@@ -142,7 +136,9 @@ def _table(records: list[dict[str, Any]]) -> dict[str, Floats] | None:
 
 def _wrong(record: object) -> str:
     """Return why a JSON value is no record of this schema, or an empty string."""
-    if not isinstance(record, dict) or not {"v", "kind", "step"} <= record.keys():
+    if record is BROKEN:
+        return "not a whole JSON object"
+    if not isinstance(record, dict) or not record.keys() >= _NEEDED:
         return "no record of this schema: it lacks v, kind or step"
     if record["v"] != schema.VERSION:
         return f"schema version {record['v']}; this gptdiag reads version {schema.VERSION}"

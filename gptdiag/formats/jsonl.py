@@ -29,6 +29,7 @@ import numpy as np
 
 from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, records_of, roles_of
 from gptdiag.formats._console import happenings
+from gptdiag.formats._json_lines import decoded
 from gptdiag.record import MISSING, Line, Problem, Record, Rows, problem
 from gptdiag.run import Floats
 
@@ -107,13 +108,12 @@ def parse(
         UsageError: a name that the user gave is in no object.
     """
     table = _Table(columns)
-    for line in lines:
-        found = _object(line.text)
-        if found is not None:
-            table.add(line.no, found)
+    for line, found in decoded(lines):
+        if isinstance(found, dict):
+            table.add(line[0], _flat(found) if line[1].count("{") > 1 else found)
         elif line.text.lstrip()[:1] == "{":
             yield problem(line, "not a whole JSON object")
-        elif line.text and not line.text.isspace():
+        else:
             yield from happenings(Line(line.no, line.text[:2000]))
     yield from table.done()
     missing = {role: own for role, own in columns.items() if role not in table.roles}

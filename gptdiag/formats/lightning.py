@@ -24,14 +24,20 @@ Traps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import NamedTuple
 
-from gptdiag.formats._console import NUMBER, event, happenings, number
+import numpy as np
+from numpy.typing import NDArray
+
+from gptdiag.formats._console import NUMBER, event, happenings
+from gptdiag.formats._regular import BATCH, floats
 from gptdiag.formats._roles import Roles, roles
 from gptdiag.formats._table import NONE, cells, curves, read_table
-from gptdiag.record import Item, Line, Record
+from gptdiag.record import MISSING, Item, Line, Record, Rows
+from gptdiag.run import Floats
 
 NAME = "lightning"
 TITLE = "PyTorch Lightning metrics.csv or progress bar"
@@ -100,6 +106,7 @@ def _bars(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a step for the last state of each batch's bar, an evaluation where its loss changes."""
     newest: _Shown | None = None
     told = _Told()
+    done: list[_Shown] = []  # the last state of each batch, not told yet
     for line in lines:
         shown = _read(line)
         if shown is None:
@@ -111,55 +118,91 @@ def _bars(lines: Iterable[Line]) -> Iterator[Item]:
                 continue  # another rank, a little late
             yield event(line, "process_start", "the bar begins again")
         if newest is not None and shown.at != newest.at:
-            yield from told.records(newest)
+            done.append(newest)
+            if len(done) == BATCH:
+                yield from told.items(done)
+                done = []
         newest = shown
     if newest is not None:
-        yield from told.records(newest)
+        yield from told.items([*done, newest])
 
 
 def _read(line: Line) -> _Shown | None:
-    match = _BAR.search(line.text) if "Epoch " in line.text else None
+    no, text = line
+    match = _BAR.search(text) if "Epoch " in text else None
     if match is None:
         return None
-    epoch, batch, total = int(match[1]), int(match[2]), int(match[3])
+    epoch, batch, total = map(int, match.group(1, 2, 3))
     step = epoch * total + batch
     if batch == 0 or step > _MOST_STEPS:
         return None
-    return _Shown(line.no, (epoch, batch), step, match[4] or "")
+    return _Shown(no, (epoch, batch), step, match[4] or "")
 
 
 class _Told:
-    """Makes records of what bars show; knows what was said before."""
+    """Makes rows of what bars show; knows what was said before."""
 
     def __init__(self) -> None:
+        self.form: re.Pattern[str] | None = None  # of the names that were shown last
+        self.names: tuple[str, ...] = ()
         self.roles: dict[tuple[str, ...], Roles] = {}
         self.evaluated: dict[str, float] = {}
 
-    def records(self, shown: _Shown) -> Iterator[Record]:
-        """Yield the step, the evaluation if it is new, and how new names are read."""
-        numbers = {name.strip(): number(value) for name, value in _PAIR.findall(shown.numbers)}
-        numbers.pop("v_num", None)
-        averaged = 0 <= shown.numbers.find("loss=") < shown.numbers.find("v_num=")
-        names = tuple(numbers)
+    def items(self, done: Iterable[_Shown]) -> Iterator[Item]:
+        """Yield the steps and new evaluations; bars of the same names are read together."""
+        pairs = ((shown, *self._pairs(shown.numbers)) for shown in done)
+        for names, alike in groupby(pairs, key=itemgetter(1)):
+            bars, _, texts = zip(*alike, strict=True)
+            columns = dict(zip(names, map(floats, zip(*texts, strict=True)), strict=True))
+            columns.pop("v_num", None)
+            yield from self._rows(bars, columns)
+
+    def _pairs(self, numbers: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names and the numbers that a bar shows, as text."""
+        match = self.form.fullmatch(numbers) if self.form else None
+        if match is not None:
+            return self.names, match.groups()
+        pairs = dict(_PAIR.findall(numbers))
+        names = tuple(name.strip() for name in pairs)
+        self.form = None
+        if names == self.names:  # a second time, so it may be many times
+            self.form = re.compile(", *".join(rf"{re.escape(name)}=({NUMBER})" for name in pairs))
+        self.names = names
+        return names, tuple(pairs.values())
+
+    def _rows(self, bars: Sequence[_Shown], columns: dict[str, Floats]) -> Iterator[Item]:
+        """Yield the rows of bars, those that are new evaluations, and how new names are read."""
+        averaged = 0 <= bars[0].numbers.find("loss=") < bars[0].numbers.find("v_num=")
+        line = np.array([shown.line for shown in bars])
+        step = np.array([shown.step for shown in bars])
+        names = tuple(columns)
         known = self.roles.get(names)
         if known is None:
             known = self.roles[names] = roles(names)
             over = {"loss_over": "interval"} if averaged else {}
             if known.facts or over:
-                yield Record("system", shown.line, None, {**known.facts, **over})
-        step: dict[str, float] = {}
-        held_out: dict[str, float] = {}
+                yield Record("system", bars[0].line, None, {**known.facts, **over})
+        trained: dict[str, Floats] = {}
+        held_out: dict[str, Floats] = {}
         for name, (kind, column, factor) in known.of.items():
             if kind == "eval":
-                held_out[column] = numbers[name] * factor
+                held_out[column] = columns[name] * factor
             elif not name.endswith("_epoch"):  # stays in the bar for the whole next epoch
-                step[column] = numbers[name] * factor
-        if averaged and "loss" in step:
-            step["loss_ema"] = step["loss"]
-            if shown.step % _WINDOW:
-                del step["loss"]
-        if step:
-            yield Record("step", shown.line, shown.step, step)
-        if held_out and held_out != self.evaluated:
-            self.evaluated = held_out
-            yield Record("eval", shown.line, shown.step, held_out)
+                trained[column] = columns[name] * factor
+        if averaged and "loss" in trained:
+            trained["loss_ema"] = trained["loss"]
+            trained["loss"] = np.where(step % _WINDOW, MISSING, trained["loss"])
+        if trained:
+            yield Rows(line, step, trained)
+        if held_out:
+            new = self._new(held_out)
+            yield Rows(line[new], step[new], {n: v[new] for n, v in held_out.items()}, "eval")
+
+    def _new(self, held_out: Mapping[str, Floats]) -> NDArray[np.bool_]:
+        """Return which rows show another evaluation than the row before. (n,)"""
+        values = np.array(list(held_out.values()))
+        new = np.ones(values.shape[1], dtype=bool)
+        new[1:] = np.any(values[:, 1:] != values[:, :-1], axis=0)
+        new[0] = dict(zip(held_out, values[:, 0].tolist(), strict=True)) != self.evaluated
+        self.evaluated = dict(zip(held_out, values[:, -1].tolist(), strict=True))
+        return new

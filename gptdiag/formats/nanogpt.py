@@ -160,6 +160,14 @@ _STOCK = re.compile(
     r"iter (\d{1,15}): loss (-?\d+(?:\.\d*)?|-?nan|-?inf), time (\d+(?:\.\d*)?)ms"
     r"(?:, mfu (-?\d+(?:\.\d*)?)%)?\s*$"
 )
+# The same for many lines together, without those whose mfu is not measured yet.
+_REGULAR = Learned(
+    re.compile(
+        r"iter (?P<step>\d{1,15}): loss (?P<loss>-?(?:\d[\d.]*|nan|inf)), "
+        r"time (?P<wall_ms>\d[\d.]*)ms(?:, mfu (?P<mfu_ema_pct>\d[\d.]*)%)?\s*$"
+    ),
+    {},
+)
 _STOCK_EVAL = re.compile(rf"step (\d{{1,15}}): train loss ({NUMBER}), val loss ({NUMBER})\s*$")
 _CUT = re.compile(
     r"(?:^|\]:?\s+)(?:iter \d+:?(?: l[os]{0,3}(?: [\d.]*)?)?|step \d+:(?: t[a-z]*(?: l.*)?)?)\s*$"
@@ -202,7 +210,8 @@ class _Parser:
 
     def _steps(self, lines: list[Line]) -> Iterator[Record | Rows | Problem]:
         """Read step lines together where they are regular, in ever smaller groups where not."""
-        rows = _together(lines) if len(lines) >= FEWEST_TOGETHER else None
+        regular = [line for line in lines if " mfu -" not in line[1]]  # those tell of a start
+        rows = _together(regular) if len(regular) >= FEWEST_TOGETHER else None
         form = self._form(lines) if rows is None else None
         if form is not None:
             yield from self._alike(lines, form)
@@ -212,14 +221,14 @@ class _Parser:
             yield from self._steps(lines[: len(lines) // 2])
             yield from self._steps(lines[len(lines) // 2 :])
         else:
-            self.mfu_running |= "mfu_ema_pct" in rows.columns
-            yield rows
+            yield from self._around([rows, *(line for line in lines if " mfu -" in line[1])])
 
     def _form(self, lines: list[Line]) -> Learned | None:
-        """Return the form of a fork's step lines, None if they are not much alike."""
-        if len(lines) < FEWEST_TOGETHER or _STOCK.match(lines[-1].text):
+        """Return the form of step lines, None if they are not much alike."""
+        if len(lines) < FEWEST_TOGETHER:
             return None
-        form = learn(lines[-1].text[:MAX_PARSED], self._of_a_step)
+        text = lines[-1].text[:MAX_PARSED]
+        form = _REGULAR if _STOCK.match(text) else learn(text, self._of_a_step)
         if form is None:
             return None
         alike = sum(form.pattern.match(line.text) is not None for line in lines[:FEWEST_TOGETHER])
@@ -234,10 +243,14 @@ class _Parser:
         return {"step": float(found.step), **found.values, **mfu}
 
     def _alike(self, lines: list[Line], form: Learned) -> Iterator[Record | Rows | Problem]:
-        """Read lines of one form together, and the others with what stood before each of them."""
+        """Read lines of one form together, the others by themselves."""
+        yield from self._around(RegularLines(lines, form.pattern, form.units))
+
+    def _around(self, items: Iterable[Line | Rows]) -> Iterator[Record | Rows | Problem]:
+        """Yield rows as they are, and read the lines beside them with what stood before each."""
         others: list[Line] = []
         measured_at = [-1]  # lines with an mfu
-        for item in RegularLines(lines, form.pattern, form.units):
+        for item in items:
             if isinstance(item, Rows):
                 if "mfu_ema_pct" in item.columns:
                     measured_at += item.line.tolist()
