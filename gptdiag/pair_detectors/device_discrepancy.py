@@ -30,7 +30,7 @@ Blind spots:
     An error as small as the noise between seeds; of two wrong runs, both. Before training, losses
     hardly depend on attention: a wrong mask shows later, as a trend. In runs of a few hundred steps
     a missing mask can stay within the noise between seeds: it is a note of drift then, and
-    gptdiag replay decides. That is why this detector is a preview.
+    gptdiag replay decides.
 
 Source:
     Thresholds from float32 (1e-6 at the first step) and bfloat16 (1e-3) runs of one seed with a
@@ -68,7 +68,14 @@ class Options:
     wrong: float = 12.0  # times the noise between seeds, from which it is an error
 
 
-@detector("GD602", severity="error", needs=("steps.loss",), options=Options, pair=True)
+@detector(
+    "GD602",
+    severity="error",
+    needs=("steps.loss",),
+    state="stable",
+    options=Options,
+    pair=True,
+)
 def detect(pair: Pair, options: Options) -> Finding | Clear:
     settings = config_differences(pair)
     others = (*settings.learning, *settings.of("seed"))
