@@ -9,6 +9,7 @@ import pytest
 from tests.browser.conftest import COMPARED, Pages, Tab
 from tests.browser.test_page import (
     hover,
+    live,
     test_a_phone_never_scrolls_sideways,
     test_contrast_is_enough,
     test_every_chart_and_picture_is_said_in_words,
@@ -18,7 +19,8 @@ from tests.browser.test_page import (
 )
 from tests.browser.test_page import test_nothing_went_wrong_and_nothing_was_asked_for as _quiet
 
-__all__ = [
+__all__ = [  # of pages of any kind; `live` is the fixture
+    "live",
     "test_a_phone_never_scrolls_sideways",
     "test_contrast_is_enough",
     "test_every_chart_and_picture_is_said_in_words",
@@ -37,14 +39,6 @@ def shown(request: pytest.FixtureRequest, pages: Pages, driver: Any) -> Tab:
     tab = Tab(driver, request.param)
     tab.open(pages(request.param))
     return tab
-
-
-@pytest.fixture
-def live(shown: Tab) -> Tab:
-    """A page with interactive charts."""
-    if shown.kind.endswith("static"):
-        pytest.skip("a static page has no interactive charts")
-    return shown
 
 
 def test_the_first_screen_tells_verdict_figures_and_loss(shown: Tab) -> None:
