@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import mmap
+from collections.abc import Iterator
 from hashlib import blake2b
 
 import numpy as np
 
-WINDOW = 32  # tokens in a window looked for in both splits
+WINDOW = 32  # tokens in a window looked for in both splits; a power of two
+FILTER_BITS = 20  # of a hash, looked at first
 MOST_VAL = 20_000  # windows of the validation split that are looked up
 CHUNK = 2**20  # tokens looked at together
 LONG_LINE = 20  # characters; shorter lines repeat by nature
@@ -70,12 +73,24 @@ class Statistics:
         }
 
 
+def chunks(tokens: np.ndarray, more: int = 0) -> Iterator[np.ndarray]:
+    """Yield a split in parts that overlap by `more` tokens; a mapped file leaves memory again."""
+    mapped = getattr(tokens, "_mmap", None)  # of np.memmap
+    for start in range(0, max(len(tokens) - more, 1), CHUNK):
+        part = tokens[start : start + CHUNK + more]
+        if len(part):
+            yield part
+        if mapped is not None and hasattr(mapped, "madvise"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
 def unigram_entropy(*splits: np.ndarray) -> float:
     """Return the entropy of the tokens' frequencies in nats."""
-    counts = np.zeros(1 + max(int(tokens.max(initial=0)) for tokens in splits), dtype=np.int64)
+    largest = max((int(p.max()) for tokens in splits for p in chunks(tokens)), default=0)
+    counts = np.zeros(1 + largest, dtype=np.int64)
     for tokens in splits:
-        for start in range(0, len(tokens), CHUNK):
-            counts += np.bincount(tokens[start : start + CHUNK], minlength=len(counts))
+        for part in chunks(tokens):
+            counts += np.bincount(part, minlength=len(counts))
     share = counts[counts > 0] / max(counts.sum(), 1)
     return float(-(share * np.log(share)).sum())
 
@@ -92,8 +107,12 @@ def overlap(train: np.ndarray, val: np.ndarray) -> float:
     windows = val[first[:, None] + np.arange(WINDOW)]
     wanted = np.unique(_hashes(windows.ravel())[::WINDOW])
     found = np.zeros(len(wanted), dtype=bool)
-    for start in range(0, len(train) - WINDOW + 1, CHUNK):
-        part = _hashes(train[start : start + CHUNK + WINDOW - 1])
+    maybe = np.zeros(1 << FILTER_BITS, dtype=bool)  # rules out nearly all windows at once
+    low = np.uint64(len(maybe) - 1)
+    maybe[wanted & low] = True
+    for tokens in chunks(train, WINDOW - 1):
+        part = _hashes(tokens)
+        part = part[maybe[part & low]]
         at = np.searchsorted(wanted, part).clip(max=len(wanted) - 1)
         found[at[wanted[at] == part]] = True
     return float(found.mean())
@@ -103,7 +122,10 @@ def _hashes(tokens: np.ndarray) -> np.ndarray:
     """Return a hash of each window. (n,) -> (n - WINDOW + 1,) uint64"""
     mixed = (tokens.astype(np.uint64) + np.uint64(1)) * MULTIPLIER
     mixed ^= mixed >> np.uint64(29)
-    total = np.zeros(len(tokens) - WINDOW + 1, dtype=np.uint64)
-    for k in range(WINDOW):
-        total = total * np.uint64(0x100000001B3) + mixed[k : k + len(total)]
-    return total
+    width, base = 1, np.uint64(0x100000001B3)
+    while width < WINDOW:  # the hash of twice as many tokens is made of two
+        mixed = mixed[:-width] * base + mixed[width:]
+        with np.errstate(over="ignore"):  # modulo 2 ** 64
+            base = base * base
+        width *= 2
+    return mixed

@@ -8,6 +8,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import data_report
 import numpy as np
 import prepare
 import pyarrow as pa
@@ -355,3 +356,18 @@ def test_samples_come_from_the_models_own_vocabulary(
     with pytest.raises(OptionError, match="'words', which has the vocabulary, is not in data"):
         sample.main(command)
     assert sample.main([*command, "--data_dir=moved"]) == 0
+
+
+def test_a_mapped_split_is_reported_like_one_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_report, "CHUNK", 1000)  # many parts
+    tokens = np.random.default_rng(0).integers(0, 50, 20_500).astype(np.uint16)
+    train, val = tokens[:15_000], np.concatenate([tokens[15_000:], tokens[1990:2500]])
+    train.tofile(tmp_path / "train.bin")
+    mapped = np.memmap(tmp_path / "train.bin", dtype=np.uint16, mode="r")
+    windows = {tuple(train[k : k + 32]) for k in range(len(train) - 31)}
+    expected = np.mean([tuple(val[k : k + 32]) in windows for k in range(len(val) - 31)])
+    assert 0 < expected < 0.2
+    assert data_report.overlap(mapped, val) == data_report.overlap(train, val) == expected
+    assert data_report.unigram_entropy(mapped) == data_report.unigram_entropy(train)
