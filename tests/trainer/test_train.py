@@ -187,14 +187,14 @@ def test_a_signal_keeps_the_best_checkpoint(data_dir: Path) -> None:
     options = ["--always_save_checkpoint=False", "--eval_interval=5", "--max_iters=1000000"]
     for steps, resumed in ((8, []), (1, ["--init_from=resume"])):  # 1: before an evaluation
         command = [PYTHON, str(SCRIPT), *SMALL, *options, *resumed, "--out_dir=out"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        seen = 0
-        for line in process.stdout:
-            seen += line.startswith("iter ")
-            if seen == steps:
-                process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            seen = 0
+            for line in process.stdout:
+                seen += line.startswith("iter ")
+                if seen == steps:
+                    process.send_signal(signal.SIGINT)
+        assert process.returncode == 130
     best, last = load(Path("out/ckpt_best.pt")), load(Path("out/ckpt.pt"))
     assert (best["interrupted"], last["interrupted"]) == (False, True)
     assert best["iter_num"] < last["iter_num"]
