@@ -7,16 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gptdiag.analysis import Analysis, analyse_runs
-from gptdiag.comparison import Comparison, compare_runs
 from gptdiag.context import Context
 from gptdiag.errors import FormatError, UsageError, did_you_mean
 from gptdiag.reader import read_all, read_chosen
 from gptdiag.registry import formats
 from gptdiag.run import Run
 from gptdiag.settings import make_settings
+
+if TYPE_CHECKING:
+    from gptdiag.comparison import Comparison
 
 __all__ = ["analyze", "compare", "read", "read_all", "render"]
 
@@ -141,6 +143,8 @@ def compare(
         preview=preview,
     )
     facts = dict(zip(FACTS, (config, gpu, peak_tflops, dataset_tokens), strict=True))
+    from gptdiag.comparison import compare_runs
+
     runs, contexts, sizes = read_for_comparison(
         (base, *others), facts, Reading(format, columns), seeds
     )
@@ -267,7 +271,7 @@ def render(
     Raises:
         UsageError: there is no such report.
     """
-    if isinstance(analysis, Comparison):
+    if not isinstance(analysis, Analysis):
         return _render_comparison(analysis, report, width, colour, static)
     if report == "json":
         from gptdiag.report import json_v1

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,6 @@ from gptdiag.analysis import Analysis, analyse_runs
 from gptdiag.api import render
 from gptdiag.commands._progress import Tell
 from gptdiag.commands._terminal import shows_unicode
-from gptdiag.comparison import Comparison
 from gptdiag.context import Context
 from gptdiag.errors import InputError, OutputError, UsageError
 from gptdiag.plots import KINDS
@@ -26,6 +25,9 @@ from gptdiag.report.safe_text import safe
 from gptdiag.run import Run
 from gptdiag.settings import Settings
 from gptdiag.wording import plural
+
+if TYPE_CHECKING:
+    from gptdiag.comparison import Comparison
 
 
 def rendered(told: Analysis | Comparison, report: str, output: str | None) -> str:

@@ -62,6 +62,10 @@ class Options:
     progress: float = 0.05  # share of the progress made that must be lost
     relative: float = 0.03  # of the best loss; below it a climb is not worth an error
 
+    def needed(self, error: float, progress: float, best: float) -> float:
+        """Return how far a loss must lie above its best level, in nats."""
+        return max(self.sigmas * error, self.progress * progress, self.relative * best)
+
 
 class _Climb(NamedTuple):
     table: Table
@@ -91,11 +95,8 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         error = _standard_error(run, name, level, int(np.median(np.diff(edges))))
         climb = _Climb(table, name, edges, level, *_best_and_onset(level, error))
         rise = climb.rise
-        needed = max(
-            options.sigmas * error,
-            options.progress * _progress(table[name], level, climb.best),
-            options.relative * level[climb.best],
-        )
+        progress = _progress(table[name], level, climb.best)
+        needed = options.needed(error, progress, float(level[climb.best]))
         if rise > needed and len(level) - climb.onset >= 2:
             return (name != "val_loss" and _other_data(run, climb)) or _finding(run, climb)
         where = f"{loss(rise)} nats above" if rise > 0 else "at"
@@ -118,11 +119,8 @@ def _last_evaluation(run: Run, options: Options) -> Finding | None:
     if curve is None or len(curve) < FEWEST_EVALS or not curve.after:
         return None
     low, rise = float(curve.val[curve.best]), float(curve.val[-1] - curve.val[curve.best])
-    needed = max(
-        options.sigmas * max(curve.noise.sigma, smooth_noise(curve.val[len(curve) // 3 :])),
-        options.progress * float(curve.val[0] - low),
-        options.relative * low,
-    )
+    error = max(curve.noise.sigma, smooth_noise(curve.val[len(curve) // 3 :]))
+    needed = options.needed(error, float(curve.val[0] - low), low)
     others = float(np.max(curve.val[curve.best : -1])) - low
     if rise <= needed or others > rise / 3 or (len(losses) and losses.step[-1] > curve.step[-1]):
         return None

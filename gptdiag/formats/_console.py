@@ -6,7 +6,7 @@ Shared by the console formats; knows nothing of any trainer's own lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from gptdiag.record import Line, Record
@@ -125,6 +125,24 @@ def _midnight(year: str, month: str, day: str) -> float:
     from datetime import datetime, timezone
 
     return datetime(int(year), int(month), int(day), tzinfo=timezone.utc).timestamp()
+
+
+def literal(text: str, read: Callable[[str], float] = float) -> bool | int | float | str:
+    """Return a printed setting as a truth value or a number; as text if it is neither.
+
+    >>> literal("True"), literal("3"), literal("3e-4"), literal("gelu")
+    (True, 3, 0.0003, 'gelu')
+    """
+    if text in ("True", "False"):
+        return text == "True"
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return read(text)
+    except ValueError:
+        return text
 
 
 def number(text: str) -> float:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gptdiag.record import MISSING, Record, Rows, Value, is_there
+from gptdiag.formats._columns import floats
+from gptdiag.record import Record, Rows, Value, is_there
 from gptdiag.run import Floats
 
 # The trainer's names: ours, and what to multiply by.
@@ -186,7 +187,7 @@ def rows_of(entries: Sequence[Entry], steps: Sequence[int]) -> Iterator[Rows]:
         for key, cells in zip(keys, cells_of, strict=True):
             if key not in _NO_COLUMNS:
                 name, factor = _NAMES.get(key, (key, 1.0))
-                values = _floats(cells)
+                values = floats(cells)
                 if is_there(values).any():
                     columns[name] = values if factor == 1.0 else _scaled(values, factor)
         if "loss" in columns:
@@ -230,21 +231,6 @@ def _vanished(entries: Sequence[Entry]) -> set[int]:
         ):
             found.add(k)
     return found
-
-
-def _floats(cells: Sequence[object]) -> Floats:
-    """Return cells as numbers, MISSING where a cell is none. (n,)"""
-    try:
-        return np.array(list(map(float, cells)))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return np.array([_cell(cell) for cell in cells])
-
-
-def _cell(value: object) -> float:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return MISSING
 
 
 def _scaled(values: Floats, factor: float) -> Floats:

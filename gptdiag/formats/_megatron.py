@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from gptdiag.formats._console import NUMBER, event, happenings, number
+from gptdiag.formats._console import NUMBER, event, happenings, literal, number
 from gptdiag.record import Line, Record, Value
 
 # The arguments of Megatron-LM -> canonical settings that mean the same.
@@ -209,15 +209,7 @@ def _whole(block: Mapping[str, Value], name: str) -> int | None:
 
 def _literal(text: str) -> Value:
     """Return an argument as a number, a truth value or text; None for an argument not given."""
+    value = literal(text)
     if text in ("None", ""):
         return None
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text[:200]
+    return value[:200] if isinstance(value, str) else value

@@ -6,6 +6,7 @@ source, which are written out only when somebody quotes them.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, overload
@@ -37,7 +38,33 @@ class Points(NamedTuple):
         return Points(self.names, name[rows], step[rows], time_s[rows], value[rows])
 
 
-class Rendered(Sequence[str]):
+class LazyLines(Sequence[str], ABC):
+    """Lines of text that are made when asked for."""
+
+    _n: int  # how many there are
+
+    @abstractmethod
+    def _line(self, index: int) -> str:
+        """Return a line, counted from 0."""
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self._line(k) for k in range(*index.indices(self._n))]
+        if not -self._n <= index < self._n:
+            raise IndexError(index)
+        return self._line(index % self._n)
+
+
+class Rendered(LazyLines):
     """The rows of tables, and remarks between them, as lines of text made when asked for."""
 
     def __init__(self) -> None:
@@ -61,22 +88,7 @@ class Rendered(Sequence[str]):
         self._begins.append(self._n)
         self._n += lines
 
-    def __len__(self) -> int:
-        return self._n
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(self._n))]
-        if index < 0:
-            index += self._n
-        if not 0 <= index < self._n:
-            raise IndexError(index)
+    def _line(self, index: int) -> str:
         k = bisect_right(self._begins, index) - 1
         part = self._parts[k]
         return part if isinstance(part, str) else row_text(part, index - self._begins[k])

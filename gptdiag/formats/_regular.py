@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import compress
+from itertools import chain, compress
 from operator import not_
 
 import numpy as np
@@ -18,6 +18,28 @@ BATCH = 2048  # lines whose numbers are converted together
 # A group for a printed number, cheaper than `NUMBER`: what float() refuses is no regular line.
 # Where one character ends the number, all but that one is cheaper still: `[^ ]+`.
 FLOAT = r"[-+.\dainfeE]+"
+
+
+def pattern_of(
+    lines: Iterable[Line],
+    patterns: Iterable[re.Pattern[str]],
+    irregular: Callable[[str], bool] = lambda text: False,
+) -> tuple[re.Pattern[str] | None, Iterable[Line]]:
+    """Return the pattern of a log's regular lines, None if it has none, and all lines again.
+
+    Args:
+        patterns: the first line that matches one of them decides.
+        irregular: tells a line that shows the log to have none.
+    """
+    source, seen = iter(lines), []
+    for line in source:
+        seen.append(line)
+        for pattern in patterns:
+            if pattern.match(line.text):
+                return pattern, chain(seen, source)
+        if irregular(line.text):
+            return None, chain(seen, source)
+    return None, seen
 
 
 class RegularLines:

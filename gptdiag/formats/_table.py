@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 import numpy as np
 
-from gptdiag.formats._pivot import row_text
+from gptdiag.formats._columns import floats
+from gptdiag.formats._pivot import LazyLines, row_text
 from gptdiag.formats._roles import Role, Roles, roles
 from gptdiag.formats._series import Wide, records
-from gptdiag.record import MISSING, Item, Line, Problem, Record, is_there, problem
+from gptdiag.record import Item, Line, Problem, Record, is_there, problem
 from gptdiag.run import Floats, Ints
 
 MAX_STEP = 2.0**53
@@ -24,8 +25,6 @@ BOUNDS = ("__MIN", "__MAX")  # of the numbers that a point of a chart stands for
 _LOSSES = ("loss", "loss_ema", "train_loss", "val_loss", "val_bpb")
 _SHARE = 0.9  # of the rows with numbers that have a step, for a column to be the step
 _BATCH = 4096  # rows whose cells become numbers together
-
-
 NONE: Floats = np.zeros(0)  # a column without rows
 
 
@@ -69,32 +68,15 @@ def read_table(header: Sequence[str], lines: Iterable[Line]) -> Table:
             numbers.append(no)
             rows.append(row)
             if len(rows) == _BATCH:
-                pieces.append(tuple(map(_floats, zip(*rows, strict=True))))
+                pieces.append(tuple(map(floats, zip(*rows, strict=True))))
                 rows.clear()
         elif text and not text.isspace():
             problems.append(problem(line, f"{len(row)} cells, where the header has {width}"))
     if rows:
-        pieces.append(tuple(map(_floats, zip(*rows, strict=True))))
+        pieces.append(tuple(map(floats, zip(*rows, strict=True))))
     joined = map(np.concatenate, zip(*pieces, strict=True))
     columns = dict(zip(names, joined, strict=True)) if pieces else {}
     return Table(names, np.array(numbers, dtype=np.int64), columns, tuple(problems))
-
-
-def _floats(texts: Sequence[str]) -> Floats:
-    """Return the numbers of a column, MISSING where a cell holds none. (n,)"""
-    try:
-        return np.array([float(text) if text else MISSING for text in texts])
-    except ValueError:
-        return np.array([_number(text) for text in texts])
-
-
-def _number(text: str) -> float:
-    if not text:
-        return MISSING
-    try:
-        return float(text)
-    except ValueError:
-        return MISSING
 
 
 def wide_of(table: Table, axis: str, clock: str, columns: Mapping[str, Floats]) -> Wide:
@@ -108,10 +90,7 @@ def wide_of(table: Table, axis: str, clock: str, columns: Mapping[str, Floats]) 
     return Wide(table.line[good], step[good].astype(np.int64), time_s, kept)
 
 
-NONE = np.zeros(0)
-
-
-class Shown(Sequence[str]):
+class Shown(LazyLines):
     """The lines of a table with the numbers of one of its runs only; other lines are empty."""
 
     def __init__(self, table: Table, axis: str, columns: Mapping[str, Floats]) -> None:
@@ -120,23 +99,9 @@ class Shown(Sequence[str]):
             self._rows = wide_of(table, axis, "", columns)
         self._n = int(table.line.max(initial=0))
 
-    def __len__(self) -> int:
-        return self._n
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[k] for k in range(*index.indices(self._n))]
-        if not -self._n <= index < self._n:
-            raise IndexError(index)
-        no = index % self._n + 1
-        k = 0 if self._rows is None else int(np.searchsorted(self._rows.line, no))
-        if self._rows is None or k == len(self._rows.line) or self._rows.line[k] != no:
+    def _line(self, index: int) -> str:
+        k = 0 if self._rows is None else int(np.searchsorted(self._rows.line, index + 1))
+        if self._rows is None or k == len(self._rows.line) or self._rows.line[k] != index + 1:
             return ""
         return row_text(self._rows, k)
 

@@ -24,13 +24,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
 from gptdiag.formats._preamble import Preamble
-from gptdiag.formats._regular import RegularLines
+from gptdiag.formats._regular import RegularLines, pattern_of
 from gptdiag.formats._stepless import Stepless
 from gptdiag.record import Line, Problem, Record, Rows, problem
 
@@ -118,7 +117,7 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
 
 def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
     """Yield a record for each line understood; step lines are read together."""
-    pattern, lines = _pattern_of(lines)
+    pattern, lines = pattern_of(lines, _REGULAR, _is_irregular)
     stepless = Stepless(offset=0)
     for item in RegularLines(lines, pattern) if pattern else lines:
         if isinstance(item, Rows):
@@ -129,17 +128,8 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
     yield from stepless.rest()
 
 
-def _pattern_of(lines: Iterable[Line]) -> tuple[re.Pattern[str] | None, Iterable[Line]]:
-    """Return the pattern of this log's step lines, None if they are irregular, and all lines."""
-    source, seen = iter(lines), []
-    for line in source:
-        seen.append(line)
-        for pattern in _REGULAR:
-            if pattern.match(line.text):
-                return pattern, chain(seen, source)
-        if not _SAMPLE.match(line.text) and _STEP.search(line.text[:MAX_PARSED]):
-            return None, chain(seen, source)
-    return None, seen
+def _is_irregular(text: str) -> bool:
+    return not _SAMPLE.match(text) and _STEP.search(text[:MAX_PARSED]) is not None
 
 
 def _line(line: Line, stepless: Stepless, irregular: bool) -> Iterator[Record | Problem]:

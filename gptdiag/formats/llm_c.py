@@ -27,12 +27,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, event, happenings, number
-from gptdiag.formats._regular import RegularLines
+from gptdiag.formats._regular import RegularLines, pattern_of
 from gptdiag.formats._stepless import Stepless
 from gptdiag.record import MISSING, Line, Problem, Record, Rows, Value, problem
 
@@ -181,7 +180,8 @@ class _Parser:
         self.dashes = 0  # lines of three dashes to come; generated text stands between them
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        pattern, lines = _pattern_of(lines)
+        found, lines = pattern_of(lines, _REGULAR)
+        pattern = found or _REGULAR[0]
         for item in RegularLines(lines, pattern):
             if isinstance(item, Rows):
                 rows = self._rows(item, pattern)
@@ -292,14 +292,3 @@ def _literal(text: str) -> Value:
     except ValueError:
         return text
     return int(text) if re.fullmatch(r"[-+]?\d{1,15}", text) else amount
-
-
-def _pattern_of(lines: Iterable[Line]) -> tuple[re.Pattern[str], Iterable[Line]]:
-    """Return the pattern of this log's step lines, and all lines again."""
-    source, seen = iter(lines), []
-    for line in source:
-        seen.append(line)
-        for pattern in _REGULAR:
-            if pattern.match(line.text):
-                return pattern, chain(seen, source)
-    return _REGULAR[0], seen

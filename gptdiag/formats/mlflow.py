@@ -27,7 +27,7 @@ import numpy as np
 
 from gptdiag.errors import FormatError
 from gptdiag.formats._arguments import config_records
-from gptdiag.formats._console import number
+from gptdiag.formats._console import literal, number
 from gptdiag.formats._pivot import Points, Rendered, merged, tables_of
 from gptdiag.formats._regular import FLOAT, RegularLines
 from gptdiag.formats._roles import roles
@@ -151,21 +151,9 @@ def _settings(folder: Path, lines: Rendered) -> Iterator[Item]:
     for file in sorted(folder.glob("*"))[:_MOST_FILES] if folder.is_dir() else []:
         if file.is_file():
             with open(file, "rb") as opened:
-                told[file.name] = _plain(opened.read(200).decode("utf-8", errors="replace"))
+                told[file.name] = literal(
+                    opened.read(200).decode("utf-8", errors="replace").strip(), number
+                )
     if told:
         no = lines.remark(f"params: {' '.join(f'{k}={v}' for k, v in told.items())}"[:2000])
         yield from config_records(no, told)
-
-
-def _plain(text: str) -> Value:
-    text = text.strip()
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return number(text)
-    except ValueError:
-        return text

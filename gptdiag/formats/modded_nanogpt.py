@@ -33,12 +33,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, event, happenings, number
-from gptdiag.formats._regular import RegularLines
+from gptdiag.formats._regular import RegularLines, pattern_of
 from gptdiag.formats._speedrun_head import Head, is_code
 from gptdiag.record import MISSING, Line, Problem, Record, Rows, is_there, problem
 from gptdiag.run import Bools, Floats, Ints
@@ -163,7 +162,10 @@ class _Parser:
         self.in_head = True
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        pattern, self.unit, lines = _pattern_of(lines)
+        units = dict(_REGULAR)
+        found, lines = pattern_of(lines, units)
+        pattern = found or _REGULAR[0][0]
+        self.unit = units[pattern]
         regular = RegularLines(lines, pattern)
         for item in regular:
             if isinstance(item, Rows):
@@ -278,16 +280,3 @@ def _part(
 ) -> Rows:
     kept = {name: values[chosen] for name, values in columns.items() if name not in without}
     return Rows(rows.line[chosen], rows.step[chosen], kept, kind)
-
-
-def _pattern_of(
-    lines: Iterable[Line],
-) -> tuple[re.Pattern[str], float, Iterable[Line]]:
-    """Return the pattern of this log's step lines, the unit of its clock, and all lines again."""
-    source, seen = iter(lines), []
-    for line in source:
-        seen.append(line)
-        for pattern, unit in _REGULAR:
-            if pattern.match(line.text):
-                return pattern, unit, chain(seen, source)
-    return *_REGULAR[0], seen
