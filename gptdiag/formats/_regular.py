@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, compress
-from operator import not_
+from itertools import chain, compress, islice
+from operator import itemgetter, not_
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gptdiag.formats._alike import Alike
 from gptdiag.formats._console import number
 from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
+from gptdiag.run import Floats
 
-BATCH = 2048  # lines whose numbers are converted together
+BATCH = 2048  # lines that are read together
 
 # A group for a printed number, cheaper than `NUMBER`: what float() refuses is no regular line.
 # Where one character ends the number, all but that one is cheaper still: `[^ ]+`.
@@ -72,87 +73,86 @@ class RegularLines:
         if len(self._names) != pattern.groups or "step" not in self._names:
             raise ValueError("every group of the pattern needs a name, and one is the step")
         self._step = self._names.index("step")
-        self._matched: list[Line] = []  # in this batch
-        self._groups: list[tuple[str | None, ...]] = []
-        self._earlier: int | None = None  # the last step of the batch before
-
-    @property
-    def last_step(self) -> int | None:
-        """Return the step of the newest regular line, None before the first."""
-        text = self._groups[-1][self._step] if self._groups else None
-        if not self._groups:
-            return self._earlier
-        return self._whole(text)
+        self._alike = Alike(pattern)
+        self.last_step: int | None = None
 
     def __iter__(self) -> Iterator[Line | Rows]:
-        match, matched, groups = self._pattern.match, self._matched, self._groups
-        for line in self._lines:
-            found = match(line[1])
-            if found is None:
-                yield line
+        source = iter(self._lines)
+        while batch := list(islice(source, BATCH)):
+            which, numbers = self._alike.read([line[1] for line in batch])
+            rows, others = self._one_by_one(list(compress(batch, ~which)))
+            if rows is not None and len(rows.line) > np.count_nonzero(which):
+                self._alike.forget()
+            if which.any():
+                alike = self._rows(list(compress(batch, which)), numbers)
+                rows = alike if rows is None else _merged(alike, rows)
+            if rows is None:
+                yield from others
                 continue
-            matched.append(line)
-            groups.append(found.groups())
-            if len(matched) == BATCH:
-                yield from self._flush()
-        yield from self._flush()
+            before = np.searchsorted(rows.line, [other.no for other in others])
+            for other, k in zip(others, before.tolist(), strict=True):
+                if k:
+                    self.last_step = int(rows.step[k - 1])
+                yield other
+            self.last_step = int(rows.step[-1])
+            yield rows
 
-    def _flush(self) -> Iterator[Line | Rows]:
-        """Yield the rows of this batch, and by themselves the lines whose numbers are none."""
-        if not self._matched:
-            return
-        self._earlier = self.last_step
-        lines, groups = self._matched.copy(), self._groups.copy()
-        self._matched.clear()
-        self._groups.clear()
+    def _one_by_one(self, lines: list[Line]) -> tuple[Rows | None, list[Line]]:
+        """Return the rows of the lines that the pattern matches, and the other lines."""
+        match = self._pattern.match
+        groups = [found and found.groups() for found in map(match, map(itemgetter(1), lines))]
         try:
-            yield self._rows(lines, groups)
+            return self._of_groups(lines, groups)
         except ValueError:
-            good = [
-                all(map(self._is_number, values)) and self._whole(values[self._step]) is not None
-                for values in groups
-            ]
-            if any(good):
-                yield self._rows(list(compress(lines, good)), list(compress(groups, good)))
-            yield from compress(lines, map(not_, good))
+            groups = [found if found and self._are_numbers(found) else None for found in groups]
+            return self._of_groups(lines, groups)
 
-    def _rows(self, lines: list[Line], groups: list[tuple[str | None, ...]]) -> Rows:
+    def _of_groups(
+        self, lines: list[Line], groups: list[tuple[str | None, ...] | None]
+    ) -> tuple[Rows | None, list[Line]]:
+        there = list(filter(None, groups))
+        others = list(compress(lines, map(not_, groups)))
+        if not there:
+            return None, others
         read = {
             name: floats(texts, self._read)
-            for name, texts in zip(self._names, zip(*groups, strict=True), strict=True)
+            for name, texts in zip(self._names, zip(*there, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
-        step = read.pop("step")
-        if not np.all(np.abs(step) <= BIGGEST):
+        if not np.all(np.abs(read["step"]) <= BIGGEST):
             raise ValueError("a step that cannot be counted")
+        return self._rows(list(compress(lines, groups)), read), others
+
+    def _rows(self, lines: list[Line], read: dict[str, Floats]) -> Rows:
         columns = {}
         for group, values in read.items():
-            name, factor = self._units.get(group, (group, 1.0))
-            columns[name] = np.where(is_there(values), values * factor, values)
-        return Rows(
-            np.array([line[0] for line in lines]), step.astype(np.int64), columns, self._kind
-        )
+            if group != "step":
+                name, factor = self._units.get(group, (group, 1.0))
+                columns[name] = np.where(is_there(values), values * factor, values)
+        no = np.array([line[0] for line in lines])
+        return Rows(no, read["step"].astype(np.int64), columns, self._kind)
 
-    def _whole(self, text: str | None) -> int | None:
-        """Return a step, None if the text is none that can be counted."""
-        if not text or not self._is_number(text):
-            return None
-        step = self._read(text)
-        return int(step) if abs(step) <= BIGGEST else None
-
-    def _is_number(self, text: str | None) -> bool:
-        if text is None:
-            return True
+    def _are_numbers(self, texts: tuple[str | None, ...]) -> bool:
+        """Return whether all groups of a line are numbers, and the step one that counts."""
         try:
-            self._read(text)
+            values = [0.0 if text is None else self._read(text) for text in texts]
         except ValueError:
             return False
-        return True
+        return texts[self._step] is not None and abs(values[self._step]) <= BIGGEST
 
 
-def floats(
-    texts: tuple[str | None, ...], read: Callable[[str], float] = number
-) -> NDArray[np.float64]:
+def _merged(one: Rows, other: Rows) -> Rows:
+    """Return the rows of both, by line."""
+    line, step = (np.concatenate([one[k], other[k]]) for k in (0, 1))
+    order = np.argsort(line)
+    columns = {}
+    for name in {**one.columns, **other.columns}:
+        parts = (r.columns.get(name, np.full(len(r.line), MISSING)) for r in (one, other))
+        columns[name] = np.concatenate(list(parts))[order]
+    return Rows(line[order], step[order], columns, one.kind)
+
+
+def floats(texts: tuple[str | None, ...], read: Callable[[str], float] = number) -> Floats:
     """Return printed numbers as floats. (n,)"""
     if texts.count(texts[0]) == len(texts):  # the same on every line, as planned steps are
         return np.full(len(texts), MISSING if texts[0] is None else read(texts[0]))

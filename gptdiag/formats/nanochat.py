@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Iterator
 from math import log
 
@@ -155,17 +154,17 @@ class _Parser:
         self.bytes_per_token: float | None = None
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        steps: deque[Rows] = deque()  # found before the lines that come next
-        for item in RegularLines(_others(lines, steps), _SUPERVISED):
-            while steps:
-                yield from self._steps(steps.popleft())
+        supervised: list[Line] = []
+        for item in RegularLines(lines, _STEP):
             if isinstance(item, Rows):
-                yield from self._supervised(item)
+                yield from self._steps(item)
+            elif _SUPERVISED.match(item.text):
+                supervised.append(item)
             elif item.text and not item.text.isspace():
                 yield from self._line(Line(item.no, item.text[:MAX_PARSED]))
-        while steps:
-            yield from self._steps(steps.popleft())
         yield from self._evaluations(None)
+        for item in RegularLines(supervised, _SUPERVISED):
+            yield from self._supervised(item) if isinstance(item, Rows) else self._other(item)
 
     def _steps(self, rows: Rows) -> Iterator[Record | Rows]:
         columns = dict(rows.columns)
@@ -303,12 +302,3 @@ class _Parser:
 def _named(printed: str) -> str:
     name = printed.strip().lower().replace(" ", "_")
     return _NAMES.get(name, name)
-
-
-def _others(lines: Iterable[Line], steps: deque[Rows]) -> Iterator[Line]:
-    """Yield the lines that are no steps of base or mid-training; those go to `steps`."""
-    for item in RegularLines(lines, _STEP):
-        if isinstance(item, Rows):
-            steps.append(item)
-        else:
-            yield item
