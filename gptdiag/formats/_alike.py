@@ -7,17 +7,17 @@ the words in another order, is left out.
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
 
-from gptdiag.run import Bools, Floats
+from gptdiag.run import Bools, Floats, Ints
 
-_NUMBER = re.compile(r"(?<![\w.+-])\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.-])")
+_NUMBER = re.compile(r"(?<![\w.+-])[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d.-])")
+_ODD = re.compile(r"[-+(:=] ?(?:nan|inf)|(?<![\w.])-\d", re.I)  # no example for its form
 _DIGIT = re.compile(r"\d")
 _NUMERIC = re.compile(r"[-+.,\deEnaifNAIF]*")  # such a word could be a part of a number
 _OF_NUMBERS = b"0123456789+-.eEnaifNAIF"
@@ -25,9 +25,10 @@ _MARKS = bytes(code for code in range(1, 32) if code not in b"\t\n\r").decode()
 
 
 FEWEST = 16  # lines; fewer are read as fast one by one
-MOST_STEPS = 10**15
+MOST_FORMS = 4
+TRIES = 3  # to find another form, until most lines are of the known ones
 MOST_TRIED = 100  # lines in search of a regular one
-MOST_MISSES = 3  # times that most lines had another form: the log has no form
+MOST_STEPS = 10**15
 
 
 class Form(NamedTuple):
@@ -35,64 +36,96 @@ class Form(NamedTuple):
 
     words: tuple[str, ...]  # before, between and after the numbers; a run of spaces is one space
     wanted: dict[str, int]  # group of the pattern -> place among the numbers
+    texts: dict[str, str]  # group of the pattern -> what it is on all lines of this form
     commas: bool  # the numbers have thousands separators
 
 
+class Part(NamedTuple):
+    """Lines of one form."""
+
+    at: Ints  # (n,) places among the lines that were given
+    numbers: dict[str, Floats]  # group -> (n,)
+    texts: dict[str, str]  # group -> what it is on all these lines
+
+
 class Alike:
-    """Reads the numbers of lines that have the form of one that a pattern matches."""
+    """Reads the numbers of lines that have the form of one that a pattern matches.
 
-    def __init__(self, pattern: re.Pattern[str]) -> None:
-        self._pattern = pattern
-        self._form: Form | None = None
-        self._misses = 0
+    A log has a few such forms: now a field more, now the words of another phase.
 
-    def read(self, texts: Sequence[str]) -> tuple[Bools, dict[str, Floats]]:
-        """Return which lines are alike, and the numbers of each group in these; none if too few.
+    Args:
+        pattern: its named groups are the numbers.
+        texts: groups that are words, the same on most lines, as a date is.
+        scales: letters behind numbers, with the exponents they stand for: {"K": "e3"}
+    """
 
-        Lines with a negative number or none that is finite are not among them, as the pattern may
-        have another meaning for those; nor with a step that is none.
+    def __init__(
+        self,
+        pattern: re.Pattern[str],
+        texts: Collection[str] = (),
+        scales: Mapping[str, str] | None = None,
+    ) -> None:
+        self._pattern, self._texts, self._scales = pattern, texts, scales or {}
+        self._forms: list[Form] = []
+        self._tries = TRIES
+
+    def read(self, texts: Sequence[str]) -> tuple[list[Part], Ints]:
+        """Return the lines that are alike with the numbers of each group, and all other lines.
+
+        Lines with a negative number or none that is finite are not read, as the pattern may have
+        another meaning for those; nor are lines with a step that is none.
         """
-        none = np.zeros(len(texts), dtype=bool), dict[str, Floats]()
-        if len(texts) < FEWEST or self._misses == MOST_MISSES:
-            return none
-        if self._form is None:  # of a line in the middle: the first ones often lack a number
-            some = texts[len(texts) // 2 :][:MOST_TRIED]
-            found = next(filter(None, map(self._pattern.match, some)), None)
-            self._form = form_of(found) if found else None
-        read = table_of(texts, self._form) if self._form else None
-        if read is None or self._form is None:
-            return none
-        which, numbers = read
-        columns = dict(zip(self._form.wanted, numbers.T, strict=True))
-        step = columns["step"]
+        parts: list[Part] = []
+        rest = np.arange(len(texts))
+        for form in self._forms.copy():
+            rest = self._take(form, texts, rest, parts)
+        while len(rest) >= FEWEST and self._tries and len(self._forms) < MOST_FORMS:
+            begin = len(rest) * self._tries // (TRIES + 1)  # not the first lines, not the same ones
+            new = self._new_form([texts[k] for k in rest[begin : begin + MOST_TRIED].tolist()])
+            self._tries -= 1
+            if new is not None:
+                self._forms.append(new)
+                rest = self._take(new, texts, rest, parts)
+        if 2 * len(rest) < len(texts):
+            self._tries = TRIES
+        return parts, rest
+
+    def _new_form(self, texts: Sequence[str]) -> Form | None:
+        plain = (text for text in texts if not _ODD.search(text))
+        found = next(filter(None, map(self._pattern.match, plain)), None)
+        return form_of(found, self._texts) if found else None
+
+    def _take(self, form: Form, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
+        """Read the lines of a form among the rest, if there are enough; return those left."""
+        some = texts if len(rest) == len(texts) else [texts[k] for k in rest.tolist()]
+        which, numbers = table_of(some, form, self._scales)
+        columns = dict(zip(form.wanted, numbers.T, strict=True))
         plain = np.all(np.isfinite(numbers) & (numbers >= 0), axis=1)
-        plain &= (step % 1 == 0) & (step < MOST_STEPS)
+        plain &= (columns["step"] % 1 == 0) & (columns["step"] < MOST_STEPS)
         which[which] = plain
-        return which, {name: values[plain] for name, values in columns.items()}
+        if np.count_nonzero(which) < FEWEST:
+            self._forms.remove(form)
+            return rest
+        columns = {name: values[plain] for name, values in columns.items()}
+        parts.append(Part(rest[which], columns, form.texts))
+        return rest[~which]
 
-    def forget(self) -> None:
-        """Take the form of another line from now on: more lines are of other forms."""
-        self._form = None
-        self._misses += 1
 
-
-def form_of(found: re.Match[str]) -> Form | None:
+def form_of(found: re.Match[str], texts: Collection[str] = ()) -> Form | None:
     """Return the form of a line that a pattern matches, None if its words cannot tell places.
 
-    The named groups that took part are the wanted numbers. Other numbers of the line, as in a time
-    stamp, are words unless the pattern allows others there.
+    The named groups that took part are the wanted numbers, or `texts`. Other numbers of the line,
+    as in a time stamp, are words unless the pattern allows others there.
     """
     text = found.string.rstrip(" ")
-    groups = {name: found.span(name) for name in found.re.groupindex if found[name] is not None}
-    spans = list(groups.values())
+    told = {name: found[name] for name in found.re.groupindex if found[name] is not None}
+    groups = {name: found.span(name) for name in told if name not in texts}
     others = [
         number.span()
         for number in _NUMBER.finditer(text)
-        if all(number.end() <= a or b <= number.start() for a, b in spans)
+        if all(number.end() <= a or b <= number.start() for a, b in groups.values())
     ]
-    if not _may_differ(found, text, others):
-        others = []
-    places = sorted([*spans, *others])
+    places = sorted([*groups.values(), *(at for at in others if _may_differ(found, *at))])
     edges = [0, *(edge for place in places for edge in place), len(text)]
     if edges != sorted(edges):  # a group within another
         return None
@@ -103,52 +136,61 @@ def form_of(found: re.Match[str]) -> Form | None:
     if len(set(words)) > len(_MARKS):
         return None
     commas = any("," in text[a:b] for a, b in places)
-    return Form(tuple(words), {n: places.index(span) for n, span in groups.items()}, commas)
+    wanted = {name: places.index(span) for name, span in groups.items()}
+    constant = {name: text for name, text in told.items() if name in texts}
+    return Form(tuple(words), wanted, constant, commas)
 
 
-def _may_differ(found: re.Match[str], text: str, places: Sequence[tuple[int, int]]) -> bool:
-    """Return whether the pattern finds the same numbers when other digits stand at these places."""
-    for a, b in places:
-        changed = _DIGIT.sub(lambda digit: str((int(digit[0]) + 3) % 10), text[a:b])
-        text = text[:a] + changed + text[b:]
-    again = found.re.match(text)
+def _may_differ(found: re.Match[str], start: int, end: int) -> bool:
+    """Return whether the pattern finds the same numbers when other digits stand at this place."""
+    text = found.string
+    changed = _DIGIT.sub(lambda digit: str((int(digit[0]) + 3) % 10), text[start:end])
+    again = found.re.match(text[:start] + changed + text[end:])
     return again is not None and again.groups() == found.groups()
 
 
-def table_of(texts: Sequence[str], form: Form) -> tuple[Bools, Floats] | None:
-    """Return which of these lines have the form, and their numbers; None if one cannot be read.
+def table_of(texts: Sequence[str], form: Form, scales: Mapping[str, str]) -> tuple[Bools, Floats]:
+    """Return which lines have the form, and their numbers; none if few have it or one is none.
 
     Returns:
         which: (lines,)
         numbers: (lines that have the form, wanted numbers)
     """
+    none = np.zeros(len(texts), dtype=bool), np.zeros((0, len(form.wanted)))
     marks = dict(zip(filter(None, dict.fromkeys(form.words)), _MARKS, strict=False))
     which = np.ones(len(texts), dtype=bool)
     text = _with_single_spaces(texts)
+    if text.count("\n") != len(texts) - 1:
+        return none
     for word in sorted(marks, key=len, reverse=True):  # a word may be a part of a longer one
         times = form.words.count(word)
         if text.count(word) != times * np.count_nonzero(which):
             good = [row.count(word) == times for row in text.split("\n")]
             text = _kept(text, which, good)
+            if np.count_nonzero(which) < FEWEST:
+                return none
         text = text.replace(word, marks[word])
+    for letter, exponent in scales.items():
+        if letter not in "eE":  # an exponent of its own
+            text = text.replace(letter, exponent)
     in_order = "".join(marks.get(word, "") for word in form.words).encode()
     numeric = _OF_NUMBERS + b"," * form.commas
     if _left(text, numeric) != b"\n".join([in_order] * np.count_nonzero(which)):
         good = [_left(row, numeric) == in_order for row in text.split("\n")]
         text = _kept(text, which, good)
-    if not which.any():
-        return None
+        if np.count_nonzero(which) < FEWEST:
+            return none
     between = "".join({marks[word] for word in form.words[1:-1]}).encode()
     around = "".join(marks.get(word, "") for word in (form.words[0], form.words[-1])).encode()
     commas = bytes.maketrans(between, b"," * len(between))
-    rows = io.StringIO(text.encode().translate(commas, around + b",").decode())
+    rows = text.encode().translate(commas, around + b",").decode().split("\n")
     try:
         numbers = np.loadtxt(
             rows, delimiter=",", comments=None, ndmin=2, usecols=tuple(form.wanted.values())
         )
     except ValueError:
-        return None
-    return (which, numbers) if len(numbers) == np.count_nonzero(which) else None
+        return none
+    return (which, numbers) if len(numbers) == np.count_nonzero(which) else none
 
 
 def _with_single_spaces(texts: Sequence[str]) -> str:

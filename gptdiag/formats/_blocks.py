@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from gptdiag.formats._console import number
+from gptdiag.formats._console import scaled_number
 from gptdiag.record import MISSING, Item, Rows, is_there, lines_read
 from gptdiag.run import Floats
 
 Names = Mapping[str, tuple[str, float]]  # printed name -> our column and what to multiply by
 
-_SCALES = {"K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 BATCH = 2048  # blocks whose numbers are converted together
 
 
@@ -92,19 +91,6 @@ def value_of(text: str) -> float:
     (12345.0, 1500000000.0)
     """
     try:
-        return scaled(text)
+        return scaled_number(text)
     except ValueError:
         return MISSING
-
-
-def scaled(text: str) -> float:
-    """Return a number that may end in a letter for thousands or more.
-
-    >>> scaled("2.1K"), scaled("1,000"), scaled("3")
-    (2100.0, 1000.0, 3.0)
-
-    Raises:
-        ValueError: it is none.
-    """
-    scale = _SCALES.get(text[-1:])
-    return number(text[:-1]) * scale if scale else number(text)

@@ -152,3 +152,20 @@ def number(text: str) -> float:
     (16384.0, nan, 7.5e-07)
     """
     return float(text.replace(",", ""))
+
+
+# Letters behind a number, and the exponents that they stand for.
+SCALES = {"K": "e3", "M": "e6", "G": "e9", "B": "e9", "T": "e12", "P": "e15", "E": "e18"}
+
+
+def scaled_number(text: str) -> float:
+    """Return a number that may end in a letter for thousands or more.
+
+    >>> scaled_number("2.1K"), scaled_number("1,000"), scaled_number("3")
+    (2100.0, 1000.0, 3.0)
+
+    Raises:
+        ValueError: it is none.
+    """
+    scale = SCALES.get(text[-1:])
+    return number(text[:-1]) * float(f"1{scale}") if scale else number(text)

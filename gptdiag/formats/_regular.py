@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, compress, islice
 from operator import itemgetter, not_
 
 import numpy as np
 
 from gptdiag.formats._alike import Alike
-from gptdiag.formats._console import number
+from gptdiag.formats._console import SCALES, number, scaled_number
 from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
-from gptdiag.run import Floats
+from gptdiag.run import Floats, Ints
 
 BATCH = 2048  # lines that are read together
 
@@ -56,7 +56,8 @@ class RegularLines:
         units: for a group in another unit, the column's name and what to multiply by:
             ``{"seconds": ("wall_ms", 1000.0)}``.
         kind: "step" or "eval".
-        read: for numbers that float() refuses; raises ValueError for what is none.
+        texts: for a group that is no number and the same on most lines, what it means.
+        scaled: numbers may end in a letter for thousands or more.
     """
 
     def __init__(
@@ -65,27 +66,30 @@ class RegularLines:
         pattern: re.Pattern[str],
         units: Mapping[str, tuple[str, float]] | None = None,
         kind: str = "step",
-        read: Callable[[str], float] = number,
+        texts: Mapping[str, Callable[[str], float]] | None = None,
+        scaled: bool = False,
     ) -> None:
-        self._lines, self._pattern, self._kind, self._read = lines, pattern, kind, read
+        self._lines, self._pattern, self._kind = lines, pattern, kind
+        self._texts, self._read = texts or {}, scaled_number if scaled else number
         self._units = units or {}
         self._names = sorted(pattern.groupindex, key=lambda name: pattern.groupindex[name])
         if len(self._names) != pattern.groups or "step" not in self._names:
             raise ValueError("every group of the pattern needs a name, and one is the step")
         self._step = self._names.index("step")
-        self._alike = Alike(pattern)
+        self._alike = Alike(pattern, self._texts, SCALES if scaled else {})
         self.last_step: int | None = None
 
     def __iter__(self) -> Iterator[Line | Rows]:
         source = iter(self._lines)
         while batch := list(islice(source, BATCH)):
-            which, numbers = self._alike.read([line[1] for line in batch])
-            rows, others = self._one_by_one(list(compress(batch, ~which)))
-            if rows is not None and len(rows.line) > np.count_nonzero(which):
-                self._alike.forget()
-            if which.any():
-                alike = self._rows(list(compress(batch, which)), numbers)
-                rows = alike if rows is None else _merged(alike, rows)
+            numbers, texts = zip(*batch, strict=True)
+            no = np.array(numbers)
+            parts, rest = self._alike.read(texts)
+            found, others = self._one_by_one([batch[k] for k in rest.tolist()])
+            for part in parts:
+                same = {n: np.full(len(part.at), self._texts[n](t)) for n, t in part.texts.items()}
+                found.append(self._rows(no[part.at], {**part.numbers, **same}))
+            rows = _merged(found)
             if rows is None:
                 yield from others
                 continue
@@ -97,8 +101,8 @@ class RegularLines:
             self.last_step = int(rows.step[-1])
             yield rows
 
-    def _one_by_one(self, lines: list[Line]) -> tuple[Rows | None, list[Line]]:
-        """Return the rows of the lines that the pattern matches, and the other lines."""
+    def _one_by_one(self, lines: list[Line]) -> tuple[list[Rows], list[Line]]:
+        """Return the rows, if any, of the lines that the pattern matches, and the other lines."""
         match = self._pattern.match
         groups = [found and found.groups() for found in map(match, map(itemgetter(1), lines))]
         try:
@@ -109,47 +113,51 @@ class RegularLines:
 
     def _of_groups(
         self, lines: list[Line], groups: list[tuple[str | None, ...] | None]
-    ) -> tuple[Rows | None, list[Line]]:
+    ) -> tuple[list[Rows], list[Line]]:
         there = list(filter(None, groups))
         others = list(compress(lines, map(not_, groups)))
         if not there:
-            return None, others
+            return [], others
         read = {
-            name: floats(texts, self._read)
+            name: floats(texts, self._texts.get(name, self._read))
             for name, texts in zip(self._names, zip(*there, strict=True), strict=True)
             if texts[0] is not None or any(texts)  # else a group that takes no part in this log
         }
         if not np.all(np.abs(read["step"]) <= BIGGEST):
             raise ValueError("a step that cannot be counted")
-        return self._rows(list(compress(lines, groups)), read), others
+        return [self._rows(np.array([line[0] for line in compress(lines, groups)]), read)], others
 
-    def _rows(self, lines: list[Line], read: dict[str, Floats]) -> Rows:
+    def _rows(self, no: Ints, read: dict[str, Floats]) -> Rows:
         columns = {}
         for group, values in read.items():
             if group != "step":
                 name, factor = self._units.get(group, (group, 1.0))
                 columns[name] = np.where(is_there(values), values * factor, values)
-        no = np.array([line[0] for line in lines])
         return Rows(no, read["step"].astype(np.int64), columns, self._kind)
 
     def _are_numbers(self, texts: tuple[str | None, ...]) -> bool:
         """Return whether all groups of a line are numbers, and the step one that counts."""
         try:
-            values = [0.0 if text is None else self._read(text) for text in texts]
+            values = [
+                0.0 if text is None else self._texts.get(name, self._read)(text)
+                for name, text in zip(self._names, texts, strict=True)
+            ]
         except ValueError:
             return False
         return texts[self._step] is not None and abs(values[self._step]) <= BIGGEST
 
 
-def _merged(one: Rows, other: Rows) -> Rows:
-    """Return the rows of both, by line."""
-    line, step = (np.concatenate([one[k], other[k]]) for k in (0, 1))
+def _merged(parts: Sequence[Rows]) -> Rows | None:
+    """Return the rows of all parts by line, None if there are none."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    line, step = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     order = np.argsort(line)
     columns = {}
-    for name in {**one.columns, **other.columns}:
-        parts = (r.columns.get(name, np.full(len(r.line), MISSING)) for r in (one, other))
-        columns[name] = np.concatenate(list(parts))[order]
-    return Rows(line[order], step[order], columns, one.kind)
+    for name in dict.fromkeys(name for part in parts for name in part.columns):
+        values = [p.columns.get(name, np.full(len(p.line), MISSING)) for p in parts]
+        columns[name] = np.concatenate(values)[order]
+    return Rows(line[order], step[order], columns, parts[0].kind)
 
 
 def floats(texts: tuple[str | None, ...], read: Callable[[str], float] = number) -> Floats:

@@ -25,8 +25,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from gptdiag.formats._blocks import scaled, value_of
-from gptdiag.formats._console import event, happenings
+from gptdiag.formats._blocks import value_of
+from gptdiag.formats._console import event, happenings, scaled_number
 from gptdiag.formats._regular import RegularLines
 from gptdiag.record import Item, Line, Problem, Record, Rows, Value, problem
 
@@ -132,7 +132,7 @@ def parse(lines: Iterable[Line]) -> Iterator[Item]:
         found = _step(first.text)
         if found and _fields(found[3]):
             yield Record("config", first.no, None, {"max_iters": int(found[2])})
-            regular = RegularLines(chain([first], source), _pattern(found), read=scaled)
+            regular = RegularLines(chain([first], source), _pattern(found), scaled=True)
             for item in regular:
                 yield from [item] if isinstance(item, Rows) else _other(item)
         else:
@@ -161,7 +161,7 @@ def _pattern(first: re.Match[str]) -> re.Pattern[str]:
 def _fields(text: str) -> list[tuple[str, float]]:
     """Return the fields behind the iteration that hold a number, by name."""
     parts = (part.partition(": ") for part in text.split(" | ")[1:_MOST_FIELDS])
-    return [(n, scaled(v)) for n, _, v in parts if n in _COLUMNS and _VALUE.match(v)]
+    return [(n, scaled_number(v)) for n, _, v in parts if n in _COLUMNS and _VALUE.match(v)]
 
 
 def _other(line: Line) -> Iterator[Record | Problem]:
