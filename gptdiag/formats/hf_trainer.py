@@ -30,26 +30,33 @@ Traps:
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import compress, count, islice, pairwise
 
 import numpy as np
 
+from gptdiag.formats._alike import Alike
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._hf import (
+    END,
     FLAGS,
-    MOST_STEPS,
+    STEP,
     TWICE,
-    Entry,
-    entry_of,
+    Entries,
+    Printed,
+    by_keys,
+    joined,
+    kind_of,
     records_of,
-    rows_of,
     told_apart,
 )
-from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, per_epoch, steps_of
+from gptdiag.formats._hf_dicts import CUT, dict_of, form_of_entry, unwrapped
+from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, steps_of, steps_per_epoch
+from gptdiag.formats._regular import BATCH
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
+from gptdiag.run import Floats, Ints
 
 __all__ = ["FLAGS", "NAME", "SAMPLES", "TITLE", "parse", "sniff"]
 
@@ -92,10 +99,6 @@ SAMPLES: dict[str, Record | str | None] = {
 _ENTRY = re.compile(
     r"\{(?=[^{}]*'(?:epoch|global_step)[\w/]*':)[^{}]*'(?:loss|eval_loss|train_runtime)': "
 )
-_CUT = re.compile(r"\{'(?:loss|eval_loss|train_runtime)'?:")
-_BARE = re.compile(r"(?<=[ :\[])(nan|-?inf|True|False|None)(?=[,}\]])")
-_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_PAIR = re.compile(r"'([^']+)': *(?:[\w.]+\()?'?(-?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))\b")
 _BAR = re.compile(
     r"%(?<=\d%)\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
 )
@@ -119,9 +122,6 @@ _RESUMES = re.compile(r"Continuing training from (?:checkpoint|global step).*")
 _SAVES = re.compile(r"Saving model checkpoint to (\S+)")
 _SPOKEN = re.compile(r"\*\*\*|= [\d,]+\s*$|real_accelerator|Continuing training|Saving model")
 
-_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
-_PIECES = 6  # lines that a terminal may have wrapped one entry to
-
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
     """Return how sure we are, 0 to 1: three entries settle it."""
@@ -135,177 +135,134 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
 
 
 class _Console:
-    """Collects the entries of one process, whose steps only all of them together tell."""
+    """Collects the entries of a log: only all of one process together tell its steps."""
 
     def __init__(self) -> None:
-        self.known = Known()
-        self.facts: dict[str, Value] = {}  # of the banner
+        self.alike = Alike(form_of_entry)
+        self.printed: list[Printed] = []
+        self.bars: list[tuple[int, int, int]] = []  # line, step and total of progress bars
+        # Lines at which a process says that it begins, and what its banner says then.
+        self.begins: list[tuple[int, dict[str, Value]]] = [(0, {})]
         self.in_training = True  # the banner is not one of an evaluation
-        self.entries: list[Entry] = []
-        self.earlier: list[tuple[float, int]] = []  # epochs and steps of the process before
-        self.begun = False  # a process began after the last entry
-        self.furthest = 0.0  # epoch
+        self.earlier: tuple[Floats, Ints] = np.zeros(0), np.zeros(0, dtype=np.int64)
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        pending: list[Line] = []  # pieces of an entry that does not end on its line
-        for line in lines:
-            text = line[1]
-            if text[:2] == "{'" and not pending and self._took(line[0], text):
-                continue
-            at = text.find("{'")
-            if pending and at < 0 and len(pending) < _PIECES:
-                pending.append(line)
-                if "}" not in text:
-                    continue
-                joined = Line(pending[0].no, "".join(piece.text for piece in pending))
-                yield from self._line(joined, joined.text.find("{'"), pending[0])
-                pending = []
-                continue
-            if pending:
-                yield from self._broken(pending)
-                pending = []
-            if at >= 0 and "}" not in text[at:] and _CUT.search(text, at):
-                pending = [line]
-            elif at >= 0:
-                yield from self._line(line, at, line)
-            elif text and not text.isspace():
-                yield from self._other(line)
-        if pending:
-            yield from self._broken(pending)
-        yield from self._flush()
+        source = unwrapped(lines)
+        while batch := list(islice(source, BATCH)):
+            yield from self._read(batch)
+        if self.printed:
+            yield from self._processes(joined(self.printed))
 
-    def _took(self, no: int, text: str) -> bool:
-        """Take a line that is nothing but an entry which follows the one before, as most do."""
-        try:
-            raw, end = _SCAN(text.replace("'", '"'), 0)
-        except (ValueError, StopIteration, RecursionError):
-            return False
-        entry = entry_of(no, raw)
-        if entry is None or self.begun or not entry.epoch >= self.furthest:
-            return False
-        if not self.entries or self.entries[-1].kind == "end" or text[end:].strip():
-            return False
-        self.entries.append(entry)
-        self.furthest = entry.epoch
-        return True
-
-    def _broken(self, pending: list[Line]) -> Iterator[Record | Problem]:
-        yield problem(pending[0], "the entry is cut off")
-        for line in pending[1:]:
-            yield from self._other(line)
-
-    def _line(self, line: Line, at: int, quoted: Line) -> Iterator[Record | Rows | Problem]:
-        """Read a line with a dict, and the progress bars beside it."""
-        text = line.text
-        end = text.find("}", at)
-        raw = _dict(text[at : end + 1])
-        entry = entry_of(line.no, raw)
-        if entry is None:
-            if _CUT.match(text, at):
-                yield problem(quoted, "the entry is damaged")
+    def _read(self, batch: list[Line]) -> Iterator[Record | Problem]:
+        """Collect the entries and bars of some lines; yield what else they say."""
+        no = np.array([line[0] for line in batch])
+        before, opened, rest = zip(*[line[1].partition("{'") for line in batch], strict=True)
+        inside, closed, after = zip(*[text.partition("}") for text in rest], strict=True)
+        whole = np.array(list(compress(count(), closed)), dtype=np.int64)
+        parts, odd = self.alike.read([inside[k] for k in whole.tolist()])
+        other = np.ones(len(batch), dtype=bool)
+        for part in parts:
+            at = whole[part.at]
+            as_text = part.form.words[part.form.wanted["epoch"]].endswith("'")
+            self.printed.append(Printed(no[at], part.numbers, as_text))
+            other[at] = False
+        raws = {k: dict_of(batch[k].text, len(before[k])) for k in whole[odd].tolist()}
+        raws = {k: raw for k, raw in raws.items() if kind_of(raw) is not None}
+        other[list(raws)] = False
+        self.printed += by_keys((batch[k].no, raw) for k, raw in raws.items())
+        for k in [k for k, line in enumerate(batch) if "%|" in line[1]]:
+            for text in (before[k], after[k]):
+                if found := _BAR.search(text[:2000]):
+                    self.bars.append((batch[k].no, int(found[1]), int(found[2])))
+        for k in np.flatnonzero(other).tolist():
+            line = batch[k]
+            if closed[k] and CUT.match(line.text, len(before[k])):
+                yield problem(line, "the entry is damaged")
+            elif opened[k] and not closed[k] and CUT.search(line.text, len(before[k])):
+                yield problem(line, "the entry is cut off")
             else:
-                yield from self._other(line)
-            return
-        if self._is_new_process(entry):
-            if not self.begun:
-                text = f"the epoch goes back from {self.furthest:.4g} to {entry.epoch:.4g}"
-                yield event(line, "process_start", text)
-            yield from self._flush()
-        bars = "%|" in text
-        if bars:
-            self._bar(line.no, text[:at], len(self.entries) + 1)
-        self.entries.append(entry)
-        self.begun = False
-        if bars:
-            self._bar(line.no, text[end:], len(self.entries))
-        self.furthest = max(self.furthest, entry.epoch)
-
-    def _is_new_process(self, entry: Entry) -> bool:
-        if not self.entries:
-            return False
-        fallen = self.furthest - entry.epoch > max(TWICE, 5e-4 * self.furthest)
-        trains_on = entry.kind == "step" and self.entries[-1].kind == "end"
-        return self.begun or fallen or trains_on
-
-    def _bar(self, no: int, text: str, after: int) -> None:
-        found = _BAR.search(text[:2000]) if "%|" in text else None
-        if found and int(found[2]) < MOST_STEPS:
-            self.known.bars.append(Bar(after, int(found[1]), int(found[2]), no))
-
-    def _other(self, line: Line) -> Iterator[Record | Problem]:
-        text = line.text[:2000]
-        if "%|" in text:
-            self._bar(line.no, text, len(self.entries))
-        elif _SPOKEN.search(text):
-            yield from self._told(Line(line.no, text))
-        else:
-            yield from happenings(Line(line.no, text))
+                yield from self._told(Line(line.no, line.text[:2000]))
 
     def _told(self, line: Line) -> Iterator[Record]:
         """Read what the trainer prints when it begins, resumes or saves."""
         text = line.text
+        if "%|" in text or not text or text.isspace():
+            return
+        if not _SPOKEN.search(text):
+            yield from happenings(line)
+            return
         banner, told = _BANNER.search(text), _TOLD.search(text)
         if banner:
             self.in_training = banner[1] == "training"
             if self.in_training:
-                self.begun, self.facts = True, {}
+                self.begins.append((line.no, {}))
                 yield event(line, "process_start", text.strip())
         elif told and self.in_training:
             kind, name = _FACTS[told[1]]
-            self.facts[name] = int(told[2].replace(",", ""))
-            yield Record(kind, line.no, None, {name: self.facts[name]})
+            facts = self.begins[-1][1]
+            facts[name] = int(told[2].replace(",", ""))
+            yield Record(kind, line.no, None, {name: facts[name]})
         elif _STARTS.search(text):
-            self.begun = True
+            self.begins.append((line.no, self.begins[-1][1]))
             yield event(line, "process_start", "DeepSpeed looks for its devices")
         elif found := _RESUMES.search(text):
             yield event(line, "from_checkpoint", found[0])
         elif found := _SAVES.search(text):
             yield event(line, "save", found[1])
 
-    def _flush(self) -> Iterator[Record | Rows]:
-        """Yield the rows of a process that is complete."""
-        entries, again = told_apart(self.entries)
-        known = self.known
-        self.furthest, self.entries = 0.0, []
-        self.known = Known(unit=known.unit)
-        if not entries:
-            return
-        known.per_epoch = per_epoch(self.facts)
-        step, source = steps_of(entries, known)
-        offset = self._offset(entries) if source == COUNTED else 0
-        step = [s + offset for s in step]
-        self.earlier = [(entry.epoch, s) for entry, s in zip(entries, step, strict=True)]
-        facts: dict[str, Value] = {"step_source": source}
-        if source in (COUNTED, PARTS):
-            facts["step_unit"] = "entry"
-        yield Record("system", entries[0].line, None, facts)
+    def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
+        """Yield the rows of each process."""
+        line, step, total = np.array(self.bars, dtype=np.int64).reshape(-1, 3).T
+        after = np.searchsorted(printed.line, line, side="right")
+        section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
+        starts = [*_starts(printed, section), (len(section), 0.0)]
+        for (begin, furthest), (end, _) in pairwise(starts):
+            if begin and section[begin] == section[begin - 1]:
+                text = f"the epoch goes back from {furthest:.4g} to {printed.epoch[begin]:.4g}"
+                yield event(Line(int(printed.line[begin]), ""), "process_start", text)
+            own = slice(*np.searchsorted(after, [begin + 1 if begin else 0, end + 1]))
+            bars = np.stack([after - begin, step, total, line], axis=1)[own]
+            told = steps_per_epoch(self.begins[section[begin]][1])
+            yield from self._process(printed.where(slice(begin, end)), told, bars)
+
+    def _process(
+        self, printed: Entries, per_epoch: float | None, bars: Ints
+    ) -> Iterator[Record | Rows]:
+        entries, repeated, which = told_apart(printed)
+        step, source = steps_of(entries, per_epoch, bars)
+        if source == COUNTED:
+            step += self._offset(entries)
+        self.earlier = entries.epoch, step
+        first = int(entries.line[0])
+        certain = source not in (COUNTED, PARTS)
+        facts: dict[str, Value] = {} if certain else {"step_unit": "entry"}
+        yield Record("system", first, None, {"step_source": source, **facts})
         if source == BARS:
-            bar = max(known.bars, key=lambda b: b.total)
-            yield Record("config", bar.line, None, {"max_iters": bar.total})
-        yield from records_of(entries, step, certain=source not in (COUNTED, PARTS))
-        twice = [entries[k]._replace(line=no) for no, k in again]
-        yield from rows_of(twice, [step[k] for _, k in again])
+            *_, total, line = bars[np.argmax(bars[:, 2])].tolist()
+            yield Record("config", line, None, {"max_iters": total})
+        yield from records_of(entries, step, certain, (repeated, which))
 
-    def _offset(self, entries: list[Entry]) -> int:
+    def _offset(self, entries: Entries) -> int:
         """Return the step before a process that goes on in the middle of the one before it."""
-        epoch = np.array([entry.epoch for entry in entries])
-        gaps = np.diff(np.unique(epoch))
-        if not self.earlier or not len(gaps) or not epoch[0] > 3 * np.median(gaps):
+        gaps = np.diff(np.unique(entries.epoch))
+        begin = entries.epoch[0]
+        epoch, step = self.earlier
+        if not len(gaps) or not begin > 3 * np.median(gaps):
             return 0
-        return max((s for e, s in self.earlier if e < epoch[0]), default=0)
+        return int(step[epoch < begin].max(initial=0))
 
 
-def _dict(text: str) -> object:
-    """Return a printed dict as a mapping, None if nothing can be made of it."""
-    if len(text) > 20_000:
-        return None
-    quoted = text.replace("'", '"')
-    try:
-        return _SCAN(quoted, 0)[0]  # it ends with its first closing brace
-    except (ValueError, StopIteration, RecursionError):
-        pass
-    try:
-        return json.loads(_BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted))
-    except (ValueError, RecursionError):
-        pass
-    return dict(_PAIR.findall(text)) or None
+def _starts(entries: Entries, section: Ints) -> Iterator[tuple[int, float]]:
+    """Yield the first entry of each process, and the furthest epoch of the one before it.
+
+    Args:
+        section: (n,) rises where a process says that it begins
+    """
+    new = np.diff(section, prepend=-1) > 0
+    new[1:] |= (entries.kind[1:] == STEP) & (entries.kind[:-1] == END)
+    furthest = math.inf
+    for k, (epoch, begins) in enumerate(zip(entries.epoch.tolist(), new.tolist(), strict=True)):
+        if begins or furthest - epoch > max(TWICE, 5e-4 * furthest):
+            yield k, furthest
+            furthest = 0.0
+        furthest = max(furthest, epoch)
