@@ -119,7 +119,8 @@ def _unit(epoch: Floats) -> float | None:
     gaps = gaps[gaps > EXACT]
     if not len(gaps):
         return None
-    unit = reduce(_common_part, gaps.tolist())
+    _, different = np.unique(np.rint(gaps / EXACT), return_index=True)
+    unit = reduce(_common_part, gaps[different].tolist())
     if np.median(gaps) > FINEST * unit or epoch.max() > MOST_STEPS * unit:
         return None
     return float(epoch.max() / np.rint(epoch.max() / unit))  # free of the rounding of differences
@@ -142,7 +143,9 @@ def _from_bars(entries: Entries, bars: Ints) -> float | None:
     """
     if not len(bars):
         return None
-    totals, places = np.unique(np.unique(bars[:, [2, 0]], axis=0)[:, 0], return_counts=True)
+    totals, which = np.unique(bars[:, 2], return_inverse=True)
+    seen_at = np.unique(which * (len(entries.line) + 1) + bars[:, 0]) // (len(entries.line) + 1)
+    places = np.bincount(seen_at)
     total = totals[places == places.max()][-1]
     own = bars[bars[:, 2] == total]
     after, first = np.unique(own[:, 0], return_index=True)

@@ -32,8 +32,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
-from itertools import compress, count, islice, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, islice, pairwise
 
 import numpy as np
 
@@ -52,7 +52,15 @@ from gptdiag.formats._hf import (
     records_of,
     told_apart,
 )
-from gptdiag.formats._hf_dicts import CUT, dict_of, form_of_entry, unwrapped
+from gptdiag.formats._hf_dicts import (
+    CUT,
+    MOST_PIECES,
+    dict_of,
+    dicts_in,
+    form_of_entry,
+    is_open,
+    unwrapped,
+)
 from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, steps_of, steps_per_epoch
 from gptdiag.formats._regular import BATCH
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
@@ -99,9 +107,7 @@ SAMPLES: dict[str, Record | str | None] = {
 _ENTRY = re.compile(
     r"\{(?=[^{}]*'(?:epoch|global_step)[\w/]*':)[^{}]*'(?:loss|eval_loss|train_runtime)': "
 )
-_BAR = re.compile(
-    r"%(?<=\d%)\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
-)
+_BAR = re.compile(r"%\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]*(?:s/it|it/s)")
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
     r"(?:^|>> |\] |- )\s*(Num examples|Num Epochs|Instantaneous batch size per device"
@@ -120,6 +126,7 @@ _FACTS = {
 _STARTS = re.compile(r"\[real_accelerator\.py:\d+:get_accelerator\]")
 _RESUMES = re.compile(r"Continuing training from (?:checkpoint|global step).*")
 _SAVES = re.compile(r"Saving model checkpoint to (\S+)")
+MAX_PARSED = 2000  # characters of a line that is no entry
 _SPOKEN = re.compile(r"\*\*\*|= [\d,]+\s*$|real_accelerator|Continuing training|Saving model")
 
 
@@ -138,7 +145,7 @@ class _Console:
     """Collects the entries of a log: only all of one process together tell its steps."""
 
     def __init__(self) -> None:
-        self.alike = Alike(form_of_entry)
+        self.alike = Alike(form_of_entry), Alike(form_of_entry)  # of training, of all else
         self.printed: list[Printed] = []
         self.bars: list[tuple[int, int, int]] = []  # line, step and total of progress bars
         # Lines at which a process says that it begins, and what its banner says then.
@@ -147,41 +154,60 @@ class _Console:
         self.earlier: tuple[Floats, Ints] = np.zeros(0), np.zeros(0, dtype=np.int64)
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        source = unwrapped(lines)
+        source = iter(lines)
         while batch := list(islice(source, BATCH)):
+            # An entry that a terminal wrapped may go on beyond the batch.
+            while any(is_open(line[1]) for line in batch[-MOST_PIECES:]):
+                if not (more := list(islice(source, MOST_PIECES))):
+                    break
+                batch += more
             yield from self._read(batch)
         if self.printed:
             yield from self._processes(joined(self.printed))
 
     def _read(self, batch: list[Line]) -> Iterator[Record | Problem]:
         """Collect the entries and bars of some lines; yield what else they say."""
+        texts = [line[1] for line in batch]
+        begin, end = dicts_in(texts)
+        opened = np.flatnonzero((begin >= 0) & (end < 0))
+        if len(opened):
+            batch = unwrapped(batch, opened.tolist())
+            texts = [line[1] for line in batch]
+            begin, end = dicts_in(texts)
         no = np.array([line[0] for line in batch])
-        before, opened, rest = zip(*[line[1].partition("{'") for line in batch], strict=True)
-        inside, closed, after = zip(*[text.partition("}") for text in rest], strict=True)
-        whole = np.array(list(compress(count(), closed)), dtype=np.int64)
-        parts, odd = self.alike.read([inside[k] for k in whole.tolist()])
         other = np.ones(len(batch), dtype=bool)
-        for part in parts:
-            at = whole[part.at]
-            as_text = part.form.words[part.form.wanted["epoch"]].endswith("'")
-            self.printed.append(Printed(no[at], part.numbers, as_text))
-            other[at] = False
-        raws = {k: dict_of(batch[k].text, len(before[k])) for k in whole[odd].tolist()}
-        raws = {k: raw for k, raw in raws.items() if kind_of(raw) is not None}
-        other[list(raws)] = False
-        self.printed += by_keys((batch[k].no, raw) for k, raw in raws.items())
-        for k in [k for k, line in enumerate(batch) if "%|" in line[1]]:
-            for text in (before[k], after[k]):
-                if found := _BAR.search(text[:2000]):
-                    self.bars.append((batch[k].no, int(found[1]), int(found[2])))
+        other[self._entries(no, texts, begin, end)] = False
+        for line, text in batch:
+            if "%|" in text and (bar := _BAR.search(text[:MAX_PARSED])):
+                self.bars.append((line, int(bar[1]), int(bar[2])))
         for k in np.flatnonzero(other).tolist():
-            line = batch[k]
-            if closed[k] and CUT.match(line.text, len(before[k])):
-                yield problem(line, "the entry is damaged")
-            elif opened[k] and not closed[k] and CUT.search(line.text, len(before[k])):
-                yield problem(line, "the entry is cut off")
+            at = int(begin[k])
+            if end[k] >= 0 and CUT.match(texts[k], at):
+                yield problem(batch[k], "the entry is damaged")
+            elif end[k] < 0 <= at and CUT.search(texts[k], at):
+                yield problem(batch[k], "the entry is cut off")
             else:
-                yield from self._told(Line(line.no, line.text[:2000]))
+                yield from self._told(Line(batch[k].no, texts[k][:MAX_PARSED]))
+
+    def _entries(self, no: Ints, texts: Sequence[str], begin: Ints, end: Ints) -> Ints:
+        """Collect the entries of some lines; return which lines hold one."""
+        whole = np.flatnonzero(end >= 0)
+        places = zip(whole.tolist(), begin[whole].tolist(), end[whole].tolist(), strict=True)
+        dicts = [texts[k][a:b] for k, a, b in places]
+        trained = np.array([text.startswith("{'loss'") for text in dicts], dtype=bool)
+        read = []
+        for alike, some in zip(self.alike, (trained, ~trained), strict=True):
+            at = whole[some]
+            parts, odd = alike.read(list(compress(dicts, some.tolist())))
+            for part in parts:
+                as_text = part.form.words[part.form.wanted["epoch"]].endswith("'")
+                self.printed.append(Printed(no[at[part.at]], part.numbers, as_text))
+                read.append(at[part.at])
+            raws = {k: dict_of(texts[k], int(begin[k])) for k in at[odd].tolist()}
+            raws = {k: raw for k, raw in raws.items() if kind_of(raw) is not None}
+            self.printed += by_keys((int(no[k]), raw) for k, raw in raws.items())
+            read.append(np.array(list(raws), dtype=np.int64))
+        return np.concatenate(read)
 
     def _told(self, line: Line) -> Iterator[Record]:
         """Read what the trainer prints when it begins, resumes or saves."""
@@ -212,18 +238,23 @@ class _Console:
 
     def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
         """Yield the rows of each process."""
-        line, step, total = np.array(self.bars, dtype=np.int64).reshape(-1, 3).T
-        after = np.searchsorted(printed.line, line, side="right")
+        bars = np.array(self.bars, dtype=np.int64).reshape(-1, 3)
+        after = np.searchsorted(printed.line, bars[:, 0], side="right")
+        bars = np.column_stack([after, bars[:, 1:], bars[:, 0]])
         section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
-        starts = [*_starts(printed, section), (len(section), 0.0)]
-        for (begin, furthest), (end, _) in pairwise(starts):
+        last = 0
+        for begin, end in pairwise([*_starts(printed, section), len(section)]):
             if begin and section[begin] == section[begin - 1]:
+                furthest = np.fmax.reduce(printed.epoch[last:begin], initial=0.0)
                 text = f"the epoch goes back from {furthest:.4g} to {printed.epoch[begin]:.4g}"
                 yield event(Line(int(printed.line[begin]), ""), "process_start", text)
             own = slice(*np.searchsorted(after, [begin + 1 if begin else 0, end + 1]))
-            bars = np.stack([after - begin, step, total, line], axis=1)[own]
-            told = steps_per_epoch(self.begins[section[begin]][1])
-            yield from self._process(printed.where(slice(begin, end)), told, bars)
+            yield from self._process(
+                printed.where(slice(begin, end)),
+                steps_per_epoch(self.begins[section[begin]][1]),
+                bars[own] - np.array([begin, 0, 0, 0]),
+            )
+            last = begin
 
     def _process(
         self, printed: Entries, per_epoch: float | None, bars: Ints
@@ -252,17 +283,30 @@ class _Console:
         return int(step[epoch < begin].max(initial=0))
 
 
-def _starts(entries: Entries, section: Ints) -> Iterator[tuple[int, float]]:
-    """Yield the first entry of each process, and the furthest epoch of the one before it.
+def _starts(entries: Entries, section: Ints) -> Iterator[int]:
+    """Yield the first entry of each process.
 
     Args:
         section: (n,) rises where a process says that it begins
     """
     new = np.diff(section, prepend=-1) > 0
     new[1:] |= (entries.kind[1:] == STEP) & (entries.kind[:-1] == END)
-    furthest = math.inf
-    for k, (epoch, begins) in enumerate(zip(entries.epoch.tolist(), new.tolist(), strict=True)):
-        if begins or furthest - epoch > max(TWICE, 5e-4 * furthest):
-            yield k, furthest
-            furthest = 0.0
-        furthest = max(furthest, epoch)
+    for first, end in pairwise([*np.flatnonzero(new).tolist(), len(new)]):
+        begin = first
+        while begin < end:
+            yield begin
+            begin += _until_it_falls(entries.epoch[begin:end])
+
+
+def _until_it_falls(epoch: Floats) -> int:
+    """Return how many epochs stand before one that goes back."""
+    size = 128
+    while True:
+        furthest = np.fmax.accumulate(np.fmax(epoch[:size], 0.0))
+        with np.errstate(invalid="ignore"):  # infinite ones
+            fallen = furthest[:-1] - epoch[1:size] > np.maximum(TWICE, 5e-4 * furthest[:-1])
+        if fallen.any():
+            return 1 + int(np.argmax(fallen))
+        if size >= len(epoch):
+            return len(epoch)
+        size *= 4
