@@ -33,7 +33,7 @@ def steps_of(entries: Entries, per_epoch: float | None, bars: Ints) -> tuple[Int
 
     Args:
         per_epoch: optimizer steps of an epoch, if the trainer printed what they follow from.
-        bars: (bars, 3), of progress bars how many entries stand before one, its step and its total.
+        bars: (bars, 3), the line, step and total of each progress bar.
     """
     given = np.full(len(entries.line), MISSING)
     for key in reversed(STEPS):
@@ -143,17 +143,18 @@ def _from_bars(entries: Entries, bars: Ints) -> float | None:
     """
     if not len(bars):
         return None
+    after = np.searchsorted(entries.line, bars[:, 0], side="right")  # so many entries
     totals, which = np.unique(bars[:, 2], return_inverse=True)
-    seen_at = np.unique(which * (len(entries.line) + 1) + bars[:, 0]) // (len(entries.line) + 1)
-    places = np.bincount(seen_at)
+    width = len(entries.line) + 1
+    places = np.bincount(np.unique(which * width + after) // width)
     total = totals[places == places.max()][-1]
-    own = bars[bars[:, 2] == total]
-    after, first = np.unique(own[:, 0], return_index=True)
-    step = own[first, 1]
+    own = bars[:, 2] == total
+    after, first = np.unique(after[own], return_index=True)
+    step = bars[own, 1][first]
     ends = entries.epoch[entries.kind == END]
     if len(ends) and ends[-1] > 0 and step.max() == total:
         return float(total / ends[-1])
-    seen = (after > 0) & (after <= len(entries.line)) & (step > 0)
+    seen = (after > 0) & (step > 0)
     epoch = entries.epoch[after[seen] - 1]
     ratios = step[seen][epoch > 0] / epoch[epoch > 0]
     later = ratios[len(ratios) // 2 :]  # where rounded epochs are worth more

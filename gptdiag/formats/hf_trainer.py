@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, islice, pairwise
 
@@ -147,7 +148,7 @@ class _Console:
     def __init__(self) -> None:
         self.alike = Alike(form_of_entry), Alike(form_of_entry)  # of training, of all else
         self.printed: list[Printed] = []
-        self.bars: list[tuple[int, int, int]] = []  # line, step and total of progress bars
+        self.bars = array("q")  # line, step and total of each progress bar
         # Lines at which a process says that it begins, and what its banner says then.
         self.begins: list[tuple[int, dict[str, Value]]] = [(0, {})]
         self.in_training = True  # the banner is not one of an evaluation
@@ -179,7 +180,7 @@ class _Console:
         other[self._entries(no, texts, begin, end)] = False
         for line, text in batch:
             if "%|" in text and (bar := _BAR.search(text[:MAX_PARSED])):
-                self.bars.append((line, int(bar[1]), int(bar[2])))
+                self.bars.extend((line, int(bar[1]), int(bar[2])))
         for k in np.flatnonzero(other).tolist():
             at = int(begin[k])
             if end[k] >= 0 and CUT.match(texts[k], at):
@@ -239,22 +240,17 @@ class _Console:
     def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
         """Yield the rows of each process."""
         bars = np.array(self.bars, dtype=np.int64).reshape(-1, 3)
-        after = np.searchsorted(printed.line, bars[:, 0], side="right")
-        bars = np.column_stack([after, bars[:, 1:], bars[:, 0]])
         section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
-        last = 0
-        for begin, end in pairwise([*_starts(printed, section), len(section)]):
+        starts = np.array([*_starts(printed, section)])
+        own_bars = np.split(bars, np.searchsorted(bars[:, 0], printed.line[starts[1:]]))
+        furthest = 0.0
+        for begin, end, own in zip(starts, [*starts[1:], len(section)], own_bars, strict=True):
             if begin and section[begin] == section[begin - 1]:
-                furthest = np.fmax.reduce(printed.epoch[last:begin], initial=0.0)
                 text = f"the epoch goes back from {furthest:.4g} to {printed.epoch[begin]:.4g}"
                 yield event(Line(int(printed.line[begin]), ""), "process_start", text)
-            own = slice(*np.searchsorted(after, [begin + 1 if begin else 0, end + 1]))
-            yield from self._process(
-                printed.where(slice(begin, end)),
-                steps_per_epoch(self.begins[section[begin]][1]),
-                bars[own] - np.array([begin, 0, 0, 0]),
-            )
-            last = begin
+            furthest = np.fmax.reduce(printed.epoch[begin:end], initial=0.0)
+            told = steps_per_epoch(self.begins[section[begin]][1])
+            yield from self._process(printed.where(slice(begin, end)), told, own)
 
     def _process(
         self, printed: Entries, per_epoch: float | None, bars: Ints
@@ -269,7 +265,7 @@ class _Console:
         facts: dict[str, Value] = {} if certain else {"step_unit": "entry"}
         yield Record("system", first, None, {"step_source": source, **facts})
         if source == BARS:
-            *_, total, line = bars[np.argmax(bars[:, 2])].tolist()
+            line, _, total = bars[np.argmax(bars[:, 2])].tolist()
             yield Record("config", line, None, {"max_iters": total})
         yield from records_of(entries, step, certain, (repeated, which))
 
