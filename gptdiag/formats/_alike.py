@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import compress
+from itertools import compress, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +26,8 @@ _MARKS = bytes(code for code in range(1, 32) if code not in b"\t\n\r").decode()
 
 FEWEST = 16  # lines; fewer are read as fast one by one
 MOST_FORMS = 4
-TRIES = 3  # to find another form, until most lines are of the known ones
-MOST_TRIED = 100  # lines in search of a regular one
+SAMPLE = 20  # lines that are looked at for another form
+TRIES = 2  # of them that are tried
 MOST_STEPS = 10**15
 
 
@@ -68,7 +68,6 @@ class Alike:
     ) -> None:
         self._example, self._good, self._scales = example, good, scales or {}
         self._forms: list[Form] = []
-        self._tries = TRIES
 
     def read(self, texts: Sequence[str]) -> tuple[list[Part], Ints]:
         """Return the lines that are alike with the numbers of each group, and all other lines."""
@@ -76,17 +75,21 @@ class Alike:
         rest = np.arange(len(texts))
         for form in self._forms.copy():
             rest = self._take(form, texts, rest, parts)
-        while len(rest) >= FEWEST and self._tries and len(self._forms) < MOST_FORMS:
-            begin = len(rest) * self._tries // (TRIES + 1)  # not the first lines, not the same ones
-            some = (texts[k] for k in rest[begin : begin + MOST_TRIED].tolist())
-            new = next(filter(None, map(self._example, some)), None)
-            self._tries -= 1
-            if new is not None:
-                self._forms.append(new)
-                rest = self._take(new, texts, rest, parts)
-        if 2 * len(rest) < len(texts):
-            self._tries = TRIES
+        known = -1
+        while len(rest) >= FEWEST and known < len(self._forms) < MOST_FORMS:
+            known = len(self._forms)
+            rest = self._learn(texts, rest, parts)
         return parts, rest
+
+    def _learn(self, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
+        """Look for another form among the rest, and read its lines; return those left."""
+        some = [texts[k] for k in rest[:: len(rest) // SAMPLE + 1].tolist()]
+        for form in islice(filter(None, map(self._example, some)), TRIES):
+            self._forms.append(form)
+            left = self._take(form, texts, rest, parts)
+            if len(left) < len(rest):
+                return left
+        return rest
 
     def _take(self, form: Form, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
         """Read the lines of a form among the rest, if there are enough; return those left."""
