@@ -8,8 +8,8 @@ the words in another order, is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from itertools import compress, filterfalse, islice
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import compress, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -45,35 +45,32 @@ class Part(NamedTuple):
 
     at: Ints  # (n,) places among the lines that were given
     numbers: dict[str, Floats]  # group -> (n,)
-    texts: dict[str, str]  # group -> what it is on all these lines
+    form: Form
 
 
 class Alike:
-    """Reads the numbers of lines that have the form of one that a pattern matches.
+    """Reads the numbers of lines that have the form of an example among them.
 
     A log has a few such forms: now a field more, now the words of another phase.
 
     Args:
-        pattern: its named groups are the numbers.
-        texts: groups that are words, the same on most lines, as a date is.
+        example: returns the form of a line, None if it is no example of a regular one.
+        good: returns which lines to keep by their numbers, None keeps all; where a negative number
+            or NaN has a meaning of its own, such lines are to be read in another way.
         scales: letters behind numbers, with the exponents they stand for: {"K": "e3"}
     """
 
     def __init__(
         self,
-        pattern: re.Pattern[str],
-        texts: Collection[str] = (),
+        example: Callable[[str], Form | None],
+        good: Callable[[Mapping[str, Floats]], Bools] | None = None,
         scales: Mapping[str, str] | None = None,
     ) -> None:
-        self._pattern, self._texts, self._scales = pattern, texts, scales or {}
+        self._example, self._good, self._scales = example, good, scales or {}
         self._forms: list[Form] = []
 
     def read(self, texts: Sequence[str]) -> tuple[list[Part], Ints]:
-        """Return the lines that are alike with the numbers of each group, and all other lines.
-
-        Lines with a negative number or none that is finite are not read, as the pattern may have
-        another meaning for those; nor are lines with a step that is none.
-        """
+        """Return the lines that are alike with the numbers of each group, and all other lines."""
         parts: list[Part] = []
         rest = np.arange(len(texts))
         for form in self._forms.copy():
@@ -87,8 +84,7 @@ class Alike:
     def _learn(self, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
         """Look for another form among the rest, and read its lines; return those left."""
         some = [texts[k] for k in rest[:: len(rest) // SAMPLE + 1].tolist()]
-        found = filter(None, map(self._pattern.match, filterfalse(_ODD.search, some)))
-        for form in islice(filter(None, (form_of(one, self._texts) for one in found)), TRIES):
+        for form in islice(filter(None, map(self._example, some)), TRIES):
             self._forms.append(form)
             left = self._take(form, texts, rest, parts)
             if len(left) < len(rest):
@@ -100,32 +96,70 @@ class Alike:
         some = texts if len(rest) == len(texts) else [texts[k] for k in rest.tolist()]
         which, numbers = table_of(some, form, self._scales)
         columns = dict(zip(form.wanted, numbers.T, strict=True))
-        plain = np.all(np.isfinite(numbers) & (numbers >= 0), axis=1)
-        plain &= (columns["step"] % 1 == 0) & (columns["step"] < MOST_STEPS)
-        which[which] = plain
+        if self._good:
+            good = self._good(columns)
+            which[which] = good
+            columns = {name: values[good] for name, values in columns.items()}
         if np.count_nonzero(which) < FEWEST:
             self._forms.remove(form)
             return rest
-        columns = {name: values[plain] for name, values in columns.items()}
-        parts.append(Part(rest[which], columns, form.texts))
+        parts.append(Part(rest[which], columns, form))
         return rest[~which]
+
+
+def counts(columns: Mapping[str, Floats]) -> Bools:
+    """Return where the step is a count, and all numbers are finite and not negative."""
+    values = np.stack(list(columns.values()))
+    plain: Bools = np.all(np.isfinite(values) & (values >= 0), axis=0)
+    plain &= (columns["step"] % 1 == 0) & (columns["step"] < MOST_STEPS)
+    return plain
+
+
+def by_pattern(
+    pattern: re.Pattern[str], texts: Collection[str] = ()
+) -> Callable[[str], Form | None]:
+    """Return what makes the form of a line that a pattern matches; see `form_of`."""
+
+    def example(text: str) -> Form | None:
+        found = None if _ODD.search(text) else pattern.match(text)
+        return form_of(found, texts) if found else None
+
+    return example
 
 
 def form_of(found: re.Match[str], texts: Collection[str] = ()) -> Form | None:
     """Return the form of a line that a pattern matches, None if its words cannot tell places.
 
-    The named groups that took part are the wanted numbers, or `texts`. Other numbers of the line,
-    as in a time stamp, are words unless the pattern allows others there.
+    The named groups that took part are the wanted numbers, or `texts`, which are words and the same
+    on most lines, as a date is. Other numbers of the line, as in a time stamp, are words unless the
+    pattern allows others there.
     """
-    text = found.string.rstrip(" ")
     told = {name: found[name] for name in found.re.groupindex if found[name] is not None}
     groups = {name: found.span(name) for name in told if name not in texts}
     others = [
-        number.span()
-        for number in _NUMBER.finditer(text)
-        if all(number.end() <= a or b <= number.start() for a, b in groups.values())
+        number
+        for number in numbers_in(found.string)
+        if all(number[1] <= a or b <= number[0] for a, b in groups.values())
+        and _may_differ(found, *number)
     ]
-    places = sorted([*groups.values(), *(at for at in others if _may_differ(found, *at))])
+    constant = {name: text for name, text in told.items() if name in texts}
+    return form_between(found.string, groups, others, constant)
+
+
+def numbers_in(text: str) -> list[tuple[int, int]]:
+    """Return where the numbers of a text begin and end."""
+    return [number.span() for number in _NUMBER.finditer(text)]
+
+
+def form_between(
+    text: str,
+    wanted: Mapping[str, tuple[int, int]],
+    others: Sequence[tuple[int, int]] = (),
+    texts: Mapping[str, str] | None = None,
+) -> Form | None:
+    """Return the form of a line whose numbers stand at these places; see `form_of`."""
+    text = text.rstrip(" ")
+    places = sorted([*wanted.values(), *others])
     edges = [0, *(edge for place in places for edge in place), len(text)]
     if edges != sorted(edges):  # a group within another
         return None
@@ -136,9 +170,8 @@ def form_of(found: re.Match[str], texts: Collection[str] = ()) -> Form | None:
     if len(set(words)) > len(_MARKS):
         return None
     commas = any("," in text[a:b] for a, b in places)
-    wanted = {name: places.index(span) for name, span in groups.items()}
-    constant = {name: text for name, text in told.items() if name in texts}
-    return Form(tuple(words), wanted, constant, commas)
+    order = {name: places.index(span) for name, span in wanted.items()}
+    return Form(tuple(words), order, dict(texts or {}), commas)
 
 
 def _may_differ(found: re.Match[str], start: int, end: int) -> bool:
@@ -175,15 +208,20 @@ def table_of(texts: Sequence[str], form: Form, scales: Mapping[str, str]) -> tup
             text = text.replace(letter, exponent)
     in_order = "".join(marks.get(word, "") for word in form.words).encode()
     numeric = _OF_NUMBERS + b"," * form.commas
-    if _left(text, numeric) != b"\n".join([in_order] * np.count_nonzero(which)):
-        good = [_left(row, numeric) == in_order for row in text.split("\n")]
+    first, last = (marks.get(word, "") for word in (form.words[0], form.words[-1]))
+    n = np.count_nonzero(which)  # a number before the first word or behind the last one is too many
+    at_edges = f"{last}\n{text}\n{first}".count(f"{last}\n{first}") == n + 1
+    if not at_edges or _left(text, numeric) != b"\n".join([in_order] * n):
+        good = [
+            _left(row, numeric) == in_order and row.startswith(first) and row.endswith(last)
+            for row in text.split("\n")
+        ]
         text = _kept(text, which, good)
         if np.count_nonzero(which) < FEWEST:
             return none
     between = "".join({marks[word] for word in form.words[1:-1]}).encode()
-    around = "".join(marks.get(word, "") for word in (form.words[0], form.words[-1])).encode()
     commas = bytes.maketrans(between, b"," * len(between))
-    rows = text.encode().translate(commas, around + b",").decode().split("\n")
+    rows = text.encode().translate(commas, f"{first}{last},".encode()).decode().split("\n")
     try:
         numbers = np.loadtxt(
             rows, delimiter=",", comments=None, ndmin=2, usecols=tuple(form.wanted.values())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gptdiag.formats._columns import floats
-from gptdiag.record import Record, Rows, Value, is_there
-from gptdiag.run import Floats
+from gptdiag.record import MISSING, Record, Rows, Value, is_there
+from gptdiag.run import Bools, Floats, Ints
 
 # The trainer's names: ours, and what to multiply by.
 _NAMES = {
@@ -25,10 +25,13 @@ _NAMES = {
     "memory/max_mem_active(gib)": ("mem_bytes", 2.0**30),
     "memory(GiB)": ("mem_bytes", 2.0**30),
 }
-_NO_COLUMNS = {"epoch", "step", "global_step", "global_step/max_steps", "total_flos"}
+STEPS = ("global_step/max_steps", "global_step", "step")  # "10/400" in the first, as in ms-swift
+_NO_COLUMNS = {*STEPS, "total_flos"}
+_ONE_LOSS = ("loss", "eval_loss", "train_loss")
 MOST_STEPS = 2**53  # that a float counts exactly
 TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next entry
+_MOST_DECIMALS = 12  # an epoch with more is exact
 
 FLAGS = {
     "learning_rate": "--learning_rate",
@@ -45,84 +48,147 @@ FLAGS = {
     "compile": "--torch_compile",
 }
 
-
-class Entry(NamedTuple):
-    """One log entry: a mean over training steps, an evaluation, or the summary at the end."""
-
-    line: int
-    raw: Mapping[str, object]
-    kind: str  # "step", "eval" or "end"
-    epoch: float  # how often the data was seen, NaN if not printed
-
-    @property
-    def loss(self) -> float:
-        """Return the one loss of the entry as printed, NaN if it has none."""
-        return as_number(self.raw.get("loss", self.raw.get("eval_loss")))
+KINDS = ("step", "eval", "end")  # a mean over training steps, an evaluation, the summary
+STEP, EVAL, END = range(3)
 
 
-def entry_of(line: int, raw: object) -> Entry | None:
-    """Return a dict as an entry of a trainer's log, None if it is none."""
-    if not isinstance(raw, dict):
+class Printed(NamedTuple):
+    """Entries that have the same keys."""
+
+    line: Ints  # (n,)
+    columns: Mapping[str, Floats]  # the trainer's name -> (n,)
+    as_text: bool  # the epoch is printed as text, by newer versions, which round it to four digits
+
+
+class Entries(NamedTuple):
+    """Log entries in the order of the log."""
+
+    line: Ints  # (n,)
+    kind: Ints  # (n,) places in `KINDS`
+    epoch: Floats  # (n,) how often the data was seen, NaN if not printed
+    as_text: Bools  # (n,) whether the epoch is printed as text
+    columns: dict[str, Floats]  # the trainer's name -> (n,), MISSING where an entry has none
+
+    def where(self, which: Ints | Bools | slice) -> Entries:
+        """Return some of the entries."""
+        return Entries(
+            self.line[which],
+            self.kind[which],
+            self.epoch[which],
+            self.as_text[which],
+            {name: values[which] for name, values in self.columns.items()},
+        )
+
+    def column(self, name: str) -> Floats:
+        """Return a column, MISSING throughout if no entry has it. (n,)"""
+        return self.columns.get(name, np.full(len(self.line), MISSING))
+
+
+def kind_of(keys: Collection[str]) -> int | None:
+    """Return what an entry with these keys is, None if it is no entry of a trainer's log."""
+    if "epoch" not in keys and "step" not in keys and "global_step" not in keys:
         return None
-    epoch = raw.get("epoch")
-    if epoch is None and "step" not in raw and "global_step" not in raw:
-        return None
-    if "train_runtime" in raw:
-        kind = "end"
-    elif "loss" in raw:
-        kind = "step"
-    elif any(key.startswith("eval_") and key.endswith("loss") for key in raw):
-        kind = "eval"
-    else:
-        return None
-    return Entry(line, raw, kind, epoch if type(epoch) is float else as_number(epoch))
+    if "train_runtime" in keys:
+        return END
+    if "loss" in keys:
+        return STEP
+    evaluated = any(key.startswith("eval_") and key.endswith("loss") for key in keys)
+    return EVAL if evaluated else None
 
 
-def as_number(value: object) -> float:
-    """Return a printed value as a float, NaN if it is none. Newer versions print strings."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
+def by_keys(printed: Iterable[tuple[int, Mapping[str, object]]]) -> list[Printed]:
+    """Return the lines and values of entries, those with the same keys together."""
+    groups: dict[tuple[bool, tuple[str, ...]], list[tuple[int, Iterable[object]]]] = {}
+    for line, raw in printed:
+        form = isinstance(raw.get("epoch"), str), tuple(raw)
+        groups.setdefault(form, []).append((line, raw.values()))
+    found = []
+    for (as_text, keys), members in groups.items():
+        lines, values = zip(*members, strict=True)
+        columns = dict(zip(keys, zip(*values, strict=True), strict=True))
+        for key in columns.keys() & STEPS:
+            columns[key] = tuple(str(cell).partition("/")[0] for cell in columns[key])
+        told = {key: floats(cells) for key, cells in columns.items()}
+        found.append(Printed(np.array(lines, dtype=np.int64), told, as_text))
+    return found
 
 
-def told_apart(printed: list[Entry]) -> tuple[list[Entry], list[tuple[int, int]]]:
-    """Return the entries of a process, and the lines of repeated ones with the index of the entry
-    they repeat.
+def joined(groups: Sequence[Printed]) -> Entries:
+    """Return entries as one table, in the order of their lines."""
+    groups = sorted(groups, key=lambda group: int(group.line[0]))
+    sizes = [len(group.line) for group in groups]
+    line = np.concatenate([group.line for group in groups])
+    kind = np.repeat([kind_of(group.columns) or 0 for group in groups], sizes)
+    as_text = np.repeat([group.as_text for group in groups], sizes)
+    columns: dict[str, Floats] = {}
+    end = 0
+    for group, size in zip(groups, sizes, strict=True):
+        end += size
+        for name, values in group.columns.items():
+            if name not in columns:
+                columns[name] = np.full(len(line), MISSING)
+            columns[name][end - size : end] = values
+    epoch = columns.pop("epoch", np.full(len(line), np.nan))
+    return Entries(line, kind, epoch, as_text, columns).where(np.argsort(line, kind="stable"))
+
+
+def told_apart(printed: Entries) -> tuple[Entries, Ints, Ints]:
+    """Return the entries of a process, the lines of repeated ones and which entry each repeats.
 
     Of the two epochs of a repeated entry the exact one counts.
     """
-    found: list[Entry] = []
-    again: list[tuple[int, int]] = []
-    last = None
-    for entry in printed:
-        if last is not None and entry[3] - last[3] <= TWICE and _repeats(entry, last):
-            again.append((entry.line, len(found) - 1))
-            epoch = max(entry.raw["epoch"], last.raw["epoch"], key=lambda e: len(str(e)))
-            found[-1] = last._replace(raw={**last.raw, "epoch": epoch}, epoch=as_number(epoch))
-            last = None  # a third one is not meant
-        else:
-            found.append(entry)
-            last = entry
-    return found, again
+    again = every_other(_like_the_one_before(printed))  # a third one is not meant
+    second = np.flatnonzero(again)
+    exact = second[_decimals(printed.epoch[second]) >= _decimals(printed.epoch[second - 1])]
+    epoch, as_text = printed.epoch.copy(), printed.as_text.copy()
+    epoch[exact - 1], as_text[exact - 1] = epoch[exact], as_text[exact]
+    found = printed._replace(epoch=epoch, as_text=as_text).where(~again)
+    return found, printed.line[again], (np.cumsum(~again) - 1)[again]
 
 
-def _repeats(entry: Entry, last: Entry) -> bool:
-    if entry.kind != last.kind or not abs(entry.epoch - last.epoch) <= TWICE:
-        return False
-    if entry.kind == "step":
-        loss, before = entry.raw["loss"], last.raw["loss"]
-        if loss != before and str(loss) != str(before):  # NaN is not equal to itself
-            return False
-    # Two callbacks may show different parts of an entry. As text, so that NaN equals NaN.
-    if entry.raw.keys() == last.raw.keys():
-        return str({**entry.raw, "epoch": 0}) == str({**last.raw, "epoch": 0})
-    names = entry.raw.keys() & last.raw.keys() & {"loss", "eval_loss", "train_loss"}
-    return all(str(entry.raw[name]) == str(last.raw[name]) for name in names)
+def every_other(which: Bools) -> Bools:
+    """Return the first, third, fifth .. of each stretch of true values. (n,) -> (n,)"""
+    k = np.arange(len(which))
+    begin = np.maximum.accumulate(np.where(which, -1, k))
+    found: Bools = which & ((k - begin) % 2 == 1)
+    return found
+
+
+def _like_the_one_before(entries: Entries) -> Bools:
+    """Return which entries show what the one before shows. (n,)
+
+    Two callbacks may print the epoch in other ways, or show different parts of an entry.
+    """
+    alike = np.zeros(len(entries.line), dtype=bool)
+    with np.errstate(invalid="ignore"):  # an infinite epoch
+        near = np.abs(np.diff(entries.epoch)) <= TWICE
+    second = 1 + np.flatnonzero(near & (entries.kind[1:] == entries.kind[:-1]))
+    same_keys, all_same, losses_same = (np.ones(len(second), dtype=bool) for _ in range(3))
+    for name, values in entries.columns.items():
+        one, other = values[second - 1], values[second]
+        there, other_there = is_there(one), is_there(other)
+        same = (one == other) | (np.isnan(one) & np.isnan(other))
+        same_keys &= there == other_there
+        all_same &= same
+        if name in _ONE_LOSS:
+            losses_same &= same | ~there | ~other_there
+    alike[second] = np.where(same_keys, all_same, losses_same)
+    return alike
+
+
+def _decimals(values: Floats) -> Ints:
+    """Return how many decimals numbers are printed with. (n,) -> (n,)"""
+    found = np.full(len(values), _MOST_DECIMALS + 1)
+    for decimals in range(_MOST_DECIMALS, -1, -1):
+        found[np.round(values, decimals) == values] = decimals
+    return found
 
 
 def records_of(
-    entries: Sequence[Entry], steps: Sequence[int], certain: bool = True
+    entries: Entries,
+    steps: Ints,
+    certain: bool = True,
+    again: tuple[Ints, Ints] | None = None,
 ) -> Iterator[Record | Rows]:
     """Yield what the entries of one process say: rows, the summary, and over what the loss is.
 
@@ -131,107 +197,103 @@ def records_of(
 
     Args:
         certain: the distance of the steps is known.
+        again: lines of entries that are printed a second time, and which these are.
     """
     late = _late(entries)
-    for k in sorted(late):
-        yield Record("system", entries[k].line, None, {"val_loss_after_training": entries[k].loss})
-    curve = [k for k, entry in enumerate(entries) if entry.kind != "end" and k not in late]
-    vanished = {entries[k].line for k in _vanished(entries)}
-    if vanished:
-        yield Record("system", min(vanished), None, {"nan_printed_as": "0.0"})
-    trained = [steps[k] for k in curve if entries[k].kind == "step"]
-    if trained and (not certain or max(np.diff([0, *trained])) > 1):
-        yield Record("system", entries[curve[0]].line, None, {"loss_over": "interval"})
-    yield from rows_of([entries[k] for k in curve], [steps[k] for k in curve])
-    for entry in entries:
-        if entry.kind == "end":
-            yield from _summary(entry)
+    losses = entries.column("eval_loss")[late].tolist()
+    for line, loss in zip(entries.line[late].tolist(), losses, strict=True):
+        yield Record("system", line, None, {"val_loss_after_training": loss})
+    vanished = _vanished(entries)
+    if vanished.any():
+        loss_or_nan = np.where(vanished, np.nan, entries.columns["loss"])
+        entries = entries._replace(columns={**entries.columns, "loss": loss_or_nan})
+        yield Record("system", int(entries.line[vanished][0]), None, {"nan_printed_as": "0.0"})
+    of_curve = entries.kind != END
+    of_curve[late] = False
+    trained = steps[entries.kind == STEP]
+    if len(trained) and (not certain or np.diff(trained, prepend=0).max() > 1):
+        yield Record("system", int(entries.line[of_curve][0]), None, {"loss_over": "interval"})
+    yield from _rows_of(entries.where(of_curve), steps[of_curve])
+    if again is not None:
+        repeated, which = again
+        yield from _rows_of(entries.where(which)._replace(line=repeated), steps[which])
+    for k in np.flatnonzero(entries.kind == END).tolist():
+        yield from _summary(entries, k)
 
 
-def _late(entries: Sequence[Entry]) -> set[int]:
+def _late(entries: Entries) -> Ints:
     """Return the evaluations after the end that come second at their epoch."""
-    found: set[int] = set()
-    evaluated, ended = math.nan, False
-    for k, entry in enumerate(entries):
-        if ended and entry.kind == "eval" and abs(entry.epoch - evaluated) < 0.01:
-            found.add(k)
-        elif entry.kind == "eval":
-            evaluated = entry.epoch
-        ended |= entry.kind == "end"
+    evals = np.flatnonzero(entries.kind == EVAL)
+    ends = np.flatnonzero(entries.kind == END)
+    if not len(ends):
+        return ends
+    found: list[int] = []
+    evaluated = math.nan
+    for k, epoch in zip(evals.tolist(), entries.epoch[evals].tolist(), strict=True):
+        if k > ends[0] and abs(epoch - evaluated) < 0.01:
+            found.append(k)
+        else:
+            evaluated = epoch
+    return np.array(found, dtype=np.int64)
+
+
+def _summary(entries: Entries, k: int) -> Iterator[Record]:
+    """Yield what the last entry says of the whole run; its loss is a mean over all of it."""
+    line = int(entries.line[k])
+    text = f"trained for {entries.columns['train_runtime'][k]:g} s"
+    yield Record("event", line, None, {"name": "end", "text": text})
+    kept = {"train_loss": "mean_loss_of_whole_run"}
+    facts: dict[str, Value] = {
+        kept.get(name, name): float(values[k])
+        for name, values in entries.columns.items()
+        if math.isfinite(values[k]) and name not in _NO_COLUMNS
+    }
+    yield Record("system", line, None, facts)
+
+
+def _rows_of(entries: Entries, steps: Ints) -> Iterator[Rows]:
+    """Yield entries as rows of each kind."""
+    for kind in np.unique(entries.kind).tolist():
+        which = entries.kind == kind
+        some = entries.where(which)
+        columns: dict[str, Floats] = {}
+        for key, values in some.columns.items():
+            there = is_there(values)
+            if key not in _NO_COLUMNS and there.any():
+                name, factor = _NAMES.get(key, (key, 1.0))
+                columns[name] = np.where(there, values * factor, columns.get(name, MISSING))
+        rewarded = _rewarded(some)
+        for name, other in (("loss", "objective"), ("val_loss", "val_objective")):
+            if name in columns and rewarded.any():
+                loss = columns.pop(name)
+                columns[other] = np.where(rewarded, loss, MISSING)
+                if not rewarded.all():
+                    columns[name] = np.where(rewarded, MISSING, loss)
+        yield Rows(some.line, steps[which], columns, KINDS[kind])
+
+
+def _rewarded(entries: Entries) -> Bools:
+    """Return where preferences or rewards are trained on: that loss is not nats per token. (n,)"""
+    found = np.zeros(len(entries.line), dtype=bool)
+    for key, values in entries.columns.items():
+        name = key.removeprefix("eval_")
+        if name == "reward" or name.startswith(("reward/", "rewards/")):
+            found |= is_there(values)
     return found
 
 
-def _summary(entry: Entry) -> Iterator[Record]:
-    """Yield what the last entry says of the whole run; its loss is a mean over all of it."""
-    values = {key: as_number(value) for key, value in entry.raw.items()}
-    text = f"trained for {values['train_runtime']:g} s"
-    yield Record("event", entry.line, None, {"name": "end", "text": text})
-    kept = {"train_loss": "mean_loss_of_whole_run"}
-    facts: dict[str, Value] = {
-        kept.get(key, key): value
-        for key, value in values.items()
-        if math.isfinite(value) and key not in _NO_COLUMNS
-    }
-    yield Record("system", entry.line, None, facts)
-
-
-def rows_of(entries: Sequence[Entry], steps: Sequence[int]) -> Iterator[Rows]:
-    """Yield training and evaluation entries as rows; those with the same keys together."""
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for k, entry in enumerate(entries):
-        groups.setdefault(tuple(entry.raw), []).append(k)
-    vanished = _vanished(entries)
-    for keys, members in groups.items():
-        columns = {}
-        cells_of = zip(*(entries[k].raw.values() for k in members), strict=True)
-        for key, cells in zip(keys, cells_of, strict=True):
-            if key not in _NO_COLUMNS:
-                name, factor = _NAMES.get(key, (key, 1.0))
-                values = floats(cells)
-                if is_there(values).any():
-                    columns[name] = values if factor == 1.0 else _scaled(values, factor)
-        if "loss" in columns:
-            columns["loss"][[k in vanished for k in members]] = math.nan
-        if _is_no_language_model(keys):
-            for name, other in (("loss", "objective"), ("val_loss", "val_objective")):
-                if name in columns:
-                    columns[other] = columns.pop(name)
-        line = np.array([entries[k].line for k in members], dtype=np.int64)
-        step = np.array([steps[k] for k in members], dtype=np.int64)
-        yield Rows(line, step, columns, entries[members[0]].kind)
-
-
-def _is_no_language_model(keys: Sequence[str]) -> bool:
-    """Return whether preferences or rewards are trained on: that loss is not nats per token."""
-    names = [key.removeprefix("eval_") for key in keys]
-    return any(name == "reward" or name.startswith(("reward/", "rewards/")) for name in names)
-
-
-def _vanished(entries: Sequence[Entry]) -> set[int]:
-    """Return the training entries whose loss of exactly 0 stands for NaN.
+def _vanished(entries: Entries) -> Bools:
+    """Return the training entries whose loss of exactly 0 stands for NaN. (n,)
 
     The trainer leaves non-finite losses out of its means by default, so a run that became NaN
     prints 0.0. The gradient norm says so; older versions, which do not print it, show a loss that
     falls to 0 from far above.
     """
-    found: set[int] = set()
-    before = 0.0
-    for k, (_line, raw, kind, _epoch) in enumerate(entries):
-        if kind != "step":
-            continue
-        loss = raw["loss"]
-        if type(loss) is not float:
-            loss = as_number(loss)
-        if loss != 0:
-            before = loss
-        elif _is_no_language_model(tuple(raw)):
-            continue
-        elif math.isnan(as_number(raw.get("grad_norm"))) and (
-            "grad_norm" in raw or not before <= _FROM_ABOVE
-        ):
-            found.add(k)
-    return found
-
-
-def _scaled(values: Floats, factor: float) -> Floats:
-    return np.where(is_there(values), values * factor, values)
+    trained = np.flatnonzero(entries.kind == STEP)
+    loss, norm = entries.column("loss")[trained], entries.column("grad_norm")[trained]
+    zero = loss == 0
+    last = np.maximum.accumulate(np.where(zero, -1, np.arange(len(loss))))  # that is not 0
+    from_above = (last >= 0) & ~(loss[last] <= _FROM_ABOVE)
+    found = np.zeros(len(entries.line), dtype=bool)
+    found[trained] = zero & np.where(is_there(norm), np.isnan(norm), from_above)
+    return found & ~_rewarded(entries)

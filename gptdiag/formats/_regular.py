@@ -9,7 +9,7 @@ from operator import itemgetter, not_
 
 import numpy as np
 
-from gptdiag.formats._alike import Alike
+from gptdiag.formats._alike import Alike, by_pattern, counts
 from gptdiag.formats._console import SCALES, number, scaled_number
 from gptdiag.record import BIGGEST, MISSING, Line, Rows, is_there
 from gptdiag.run import Floats, Ints
@@ -76,7 +76,7 @@ class RegularLines:
         if len(self._names) != pattern.groups or "step" not in self._names:
             raise ValueError("every group of the pattern needs a name, and one is the step")
         self._step = self._names.index("step")
-        self._alike = Alike(pattern, self._texts, SCALES if scaled else {})
+        self._alike = Alike(by_pattern(pattern, self._texts), counts, SCALES if scaled else {})
         self.last_step: int | None = None
 
     def __iter__(self) -> Iterator[Line | Rows]:
@@ -86,7 +86,8 @@ class RegularLines:
             no = np.array([line[0] for line in batch])
             found, others = self._one_by_one([batch[k] for k in rest.tolist()])
             for part in parts:
-                same = {n: np.full(len(part.at), self._texts[n](t)) for n, t in part.texts.items()}
+                words = part.form.texts.items()
+                same = {name: np.full(len(part.at), self._texts[name](w)) for name, w in words}
                 found.append(self._rows(no[part.at], {**part.numbers, **same}))
             rows = _merged(found)
             if rows is None:

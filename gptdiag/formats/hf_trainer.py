@@ -30,26 +30,42 @@ Traps:
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress, islice, pairwise
 
 import numpy as np
 
+from gptdiag.formats._alike import Alike
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._hf import (
+    END,
     FLAGS,
-    MOST_STEPS,
+    STEP,
     TWICE,
-    Entry,
-    entry_of,
+    Entries,
+    Printed,
+    by_keys,
+    joined,
+    kind_of,
     records_of,
-    rows_of,
     told_apart,
 )
-from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, Bar, Known, per_epoch, steps_of
+from gptdiag.formats._hf_dicts import (
+    CUT,
+    MOST_PIECES,
+    dict_of,
+    dicts_in,
+    form_of_entry,
+    is_open,
+    unwrapped,
+)
+from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, steps_of, steps_per_epoch
+from gptdiag.formats._regular import BATCH
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
+from gptdiag.run import Floats, Ints
 
 __all__ = ["FLAGS", "NAME", "SAMPLES", "TITLE", "parse", "sniff"]
 
@@ -92,13 +108,7 @@ SAMPLES: dict[str, Record | str | None] = {
 _ENTRY = re.compile(
     r"\{(?=[^{}]*'(?:epoch|global_step)[\w/]*':)[^{}]*'(?:loss|eval_loss|train_runtime)': "
 )
-_CUT = re.compile(r"\{'(?:loss|eval_loss|train_runtime)'?:")
-_BARE = re.compile(r"(?<=[ :\[])(nan|-?inf|True|False|None)(?=[,}\]])")
-_JSON = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_PAIR = re.compile(r"'([^']+)': *(?:[\w.]+\()?'?(-?(?:[\d.]+(?:[eE][-+]?\d+)?|nan|inf))\b")
-_BAR = re.compile(
-    r"%(?<=\d%)\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]{0,40}(?:s/it|it/s)"
-)
+_BAR = re.compile(r"%\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]*(?:s/it|it/s)")
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
     r"(?:^|>> |\] |- )\s*(Num examples|Num Epochs|Instantaneous batch size per device"
@@ -117,10 +127,8 @@ _FACTS = {
 _STARTS = re.compile(r"\[real_accelerator\.py:\d+:get_accelerator\]")
 _RESUMES = re.compile(r"Continuing training from (?:checkpoint|global step).*")
 _SAVES = re.compile(r"Saving model checkpoint to (\S+)")
+MAX_PARSED = 2000  # characters of a line that is no entry
 _SPOKEN = re.compile(r"\*\*\*|= [\d,]+\s*$|real_accelerator|Continuing training|Saving model")
-
-_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
-_PIECES = 6  # lines that a terminal may have wrapped one entry to
 
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
@@ -135,177 +143,166 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
 
 
 class _Console:
-    """Collects the entries of one process, whose steps only all of them together tell."""
+    """Collects the entries of a log: only all of one process together tell its steps."""
 
     def __init__(self) -> None:
-        self.known = Known()
-        self.facts: dict[str, Value] = {}  # of the banner
+        self.alike = Alike(form_of_entry), Alike(form_of_entry)  # of training, of all else
+        self.printed: list[Printed] = []
+        self.bars = array("q")  # line, step and total of each progress bar
+        # Lines at which a process says that it begins, and what its banner says then.
+        self.begins: list[tuple[int, dict[str, Value]]] = [(0, {})]
         self.in_training = True  # the banner is not one of an evaluation
-        self.entries: list[Entry] = []
-        self.earlier: list[tuple[float, int]] = []  # epochs and steps of the process before
-        self.begun = False  # a process began after the last entry
-        self.furthest = 0.0  # epoch
+        self.earlier: tuple[Floats, Ints] = np.zeros(0), np.zeros(0, dtype=np.int64)
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-        pending: list[Line] = []  # pieces of an entry that does not end on its line
-        for line in lines:
-            text = line[1]
-            if text[:2] == "{'" and not pending and self._took(line[0], text):
-                continue
-            at = text.find("{'")
-            if pending and at < 0 and len(pending) < _PIECES:
-                pending.append(line)
-                if "}" not in text:
-                    continue
-                joined = Line(pending[0].no, "".join(piece.text for piece in pending))
-                yield from self._line(joined, joined.text.find("{'"), pending[0])
-                pending = []
-                continue
-            if pending:
-                yield from self._broken(pending)
-                pending = []
-            if at >= 0 and "}" not in text[at:] and _CUT.search(text, at):
-                pending = [line]
-            elif at >= 0:
-                yield from self._line(line, at, line)
-            elif text and not text.isspace():
-                yield from self._other(line)
-        if pending:
-            yield from self._broken(pending)
-        yield from self._flush()
+        source = iter(lines)
+        while batch := list(islice(source, BATCH)):
+            # An entry that a terminal wrapped may go on beyond the batch.
+            while any(is_open(line[1]) for line in batch[-MOST_PIECES:]):
+                if not (more := list(islice(source, MOST_PIECES))):
+                    break
+                batch += more
+            yield from self._read(batch)
+        if self.printed:
+            yield from self._processes(joined(self.printed))
 
-    def _took(self, no: int, text: str) -> bool:
-        """Take a line that is nothing but an entry which follows the one before, as most do."""
-        try:
-            raw, end = _SCAN(text.replace("'", '"'), 0)
-        except (ValueError, StopIteration, RecursionError):
-            return False
-        entry = entry_of(no, raw)
-        if entry is None or self.begun or not entry.epoch >= self.furthest:
-            return False
-        if not self.entries or self.entries[-1].kind == "end" or text[end:].strip():
-            return False
-        self.entries.append(entry)
-        self.furthest = entry.epoch
-        return True
-
-    def _broken(self, pending: list[Line]) -> Iterator[Record | Problem]:
-        yield problem(pending[0], "the entry is cut off")
-        for line in pending[1:]:
-            yield from self._other(line)
-
-    def _line(self, line: Line, at: int, quoted: Line) -> Iterator[Record | Rows | Problem]:
-        """Read a line with a dict, and the progress bars beside it."""
-        text = line.text
-        end = text.find("}", at)
-        raw = _dict(text[at : end + 1])
-        entry = entry_of(line.no, raw)
-        if entry is None:
-            if _CUT.match(text, at):
-                yield problem(quoted, "the entry is damaged")
+    def _read(self, batch: list[Line]) -> Iterator[Record | Problem]:
+        """Collect the entries and bars of some lines; yield what else they say."""
+        texts = [line[1] for line in batch]
+        begin, end = dicts_in(texts)
+        opened = np.flatnonzero((begin >= 0) & (end < 0))
+        if len(opened):
+            batch = unwrapped(batch, opened.tolist())
+            texts = [line[1] for line in batch]
+            begin, end = dicts_in(texts)
+        no = np.array([line[0] for line in batch])
+        other = np.ones(len(batch), dtype=bool)
+        other[self._entries(no, texts, begin, end)] = False
+        for line, text in batch:
+            if "%|" in text and (bar := _BAR.search(text[:MAX_PARSED])):
+                self.bars.extend((line, int(bar[1]), int(bar[2])))
+        for k in np.flatnonzero(other).tolist():
+            at = int(begin[k])
+            if end[k] >= 0 and CUT.match(texts[k], at):
+                yield problem(batch[k], "the entry is damaged")
+            elif end[k] < 0 <= at and CUT.search(texts[k], at):
+                yield problem(batch[k], "the entry is cut off")
             else:
-                yield from self._other(line)
-            return
-        if self._is_new_process(entry):
-            if not self.begun:
-                text = f"the epoch goes back from {self.furthest:.4g} to {entry.epoch:.4g}"
-                yield event(line, "process_start", text)
-            yield from self._flush()
-        bars = "%|" in text
-        if bars:
-            self._bar(line.no, text[:at], len(self.entries) + 1)
-        self.entries.append(entry)
-        self.begun = False
-        if bars:
-            self._bar(line.no, text[end:], len(self.entries))
-        self.furthest = max(self.furthest, entry.epoch)
+                yield from self._told(Line(batch[k].no, texts[k][:MAX_PARSED]))
 
-    def _is_new_process(self, entry: Entry) -> bool:
-        if not self.entries:
-            return False
-        fallen = self.furthest - entry.epoch > max(TWICE, 5e-4 * self.furthest)
-        trains_on = entry.kind == "step" and self.entries[-1].kind == "end"
-        return self.begun or fallen or trains_on
-
-    def _bar(self, no: int, text: str, after: int) -> None:
-        found = _BAR.search(text[:2000]) if "%|" in text else None
-        if found and int(found[2]) < MOST_STEPS:
-            self.known.bars.append(Bar(after, int(found[1]), int(found[2]), no))
-
-    def _other(self, line: Line) -> Iterator[Record | Problem]:
-        text = line.text[:2000]
-        if "%|" in text:
-            self._bar(line.no, text, len(self.entries))
-        elif _SPOKEN.search(text):
-            yield from self._told(Line(line.no, text))
-        else:
-            yield from happenings(Line(line.no, text))
+    def _entries(self, no: Ints, texts: Sequence[str], begin: Ints, end: Ints) -> Ints:
+        """Collect the entries of some lines; return which lines hold one."""
+        whole = np.flatnonzero(end >= 0)
+        places = zip(whole.tolist(), begin[whole].tolist(), end[whole].tolist(), strict=True)
+        dicts = [texts[k][a:b] for k, a, b in places]
+        trained = np.array([text.startswith("{'loss'") for text in dicts], dtype=bool)
+        read = []
+        for alike, some in zip(self.alike, (trained, ~trained), strict=True):
+            at = whole[some]
+            parts, odd = alike.read(list(compress(dicts, some.tolist())))
+            for part in parts:
+                as_text = part.form.words[part.form.wanted["epoch"]].endswith("'")
+                self.printed.append(Printed(no[at[part.at]], part.numbers, as_text))
+                read.append(at[part.at])
+            raws = {k: dict_of(texts[k], int(begin[k])) for k in at[odd].tolist()}
+            raws = {k: raw for k, raw in raws.items() if kind_of(raw) is not None}
+            self.printed += by_keys((int(no[k]), raw) for k, raw in raws.items())
+            read.append(np.array(list(raws), dtype=np.int64))
+        return np.concatenate(read)
 
     def _told(self, line: Line) -> Iterator[Record]:
         """Read what the trainer prints when it begins, resumes or saves."""
         text = line.text
+        if "%|" in text or not text or text.isspace():
+            return
+        if not _SPOKEN.search(text):
+            yield from happenings(line)
+            return
         banner, told = _BANNER.search(text), _TOLD.search(text)
         if banner:
             self.in_training = banner[1] == "training"
             if self.in_training:
-                self.begun, self.facts = True, {}
+                self.begins.append((line.no, {}))
                 yield event(line, "process_start", text.strip())
         elif told and self.in_training:
             kind, name = _FACTS[told[1]]
-            self.facts[name] = int(told[2].replace(",", ""))
-            yield Record(kind, line.no, None, {name: self.facts[name]})
+            facts = self.begins[-1][1]
+            facts[name] = int(told[2].replace(",", ""))
+            yield Record(kind, line.no, None, {name: facts[name]})
         elif _STARTS.search(text):
-            self.begun = True
+            self.begins.append((line.no, self.begins[-1][1]))
             yield event(line, "process_start", "DeepSpeed looks for its devices")
         elif found := _RESUMES.search(text):
             yield event(line, "from_checkpoint", found[0])
         elif found := _SAVES.search(text):
             yield event(line, "save", found[1])
 
-    def _flush(self) -> Iterator[Record | Rows]:
-        """Yield the rows of a process that is complete."""
-        entries, again = told_apart(self.entries)
-        known = self.known
-        self.furthest, self.entries = 0.0, []
-        self.known = Known(unit=known.unit)
-        if not entries:
-            return
-        known.per_epoch = per_epoch(self.facts)
-        step, source = steps_of(entries, known)
-        offset = self._offset(entries) if source == COUNTED else 0
-        step = [s + offset for s in step]
-        self.earlier = [(entry.epoch, s) for entry, s in zip(entries, step, strict=True)]
-        facts: dict[str, Value] = {"step_source": source}
-        if source in (COUNTED, PARTS):
-            facts["step_unit"] = "entry"
-        yield Record("system", entries[0].line, None, facts)
+    def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
+        """Yield the rows of each process."""
+        bars = np.array(self.bars, dtype=np.int64).reshape(-1, 3)
+        section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
+        starts = np.array([*_starts(printed, section)])
+        own_bars = np.split(bars, np.searchsorted(bars[:, 0], printed.line[starts[1:]]))
+        furthest = 0.0
+        for begin, end, own in zip(starts, [*starts[1:], len(section)], own_bars, strict=True):
+            if begin and section[begin] == section[begin - 1]:
+                text = f"the epoch goes back from {furthest:.4g} to {printed.epoch[begin]:.4g}"
+                yield event(Line(int(printed.line[begin]), ""), "process_start", text)
+            furthest = np.fmax.reduce(printed.epoch[begin:end], initial=0.0)
+            told = steps_per_epoch(self.begins[section[begin]][1])
+            yield from self._process(printed.where(slice(begin, end)), told, own)
+
+    def _process(
+        self, printed: Entries, per_epoch: float | None, bars: Ints
+    ) -> Iterator[Record | Rows]:
+        entries, repeated, which = told_apart(printed)
+        step, source = steps_of(entries, per_epoch, bars)
+        if source == COUNTED:
+            step += self._offset(entries)
+        self.earlier = entries.epoch, step
+        first = int(entries.line[0])
+        certain = source not in (COUNTED, PARTS)
+        facts: dict[str, Value] = {} if certain else {"step_unit": "entry"}
+        yield Record("system", first, None, {"step_source": source, **facts})
         if source == BARS:
-            bar = max(known.bars, key=lambda b: b.total)
-            yield Record("config", bar.line, None, {"max_iters": bar.total})
-        yield from records_of(entries, step, certain=source not in (COUNTED, PARTS))
-        twice = [entries[k]._replace(line=no) for no, k in again]
-        yield from rows_of(twice, [step[k] for _, k in again])
+            line, _, total = bars[np.argmax(bars[:, 2])].tolist()
+            yield Record("config", line, None, {"max_iters": total})
+        yield from records_of(entries, step, certain, (repeated, which))
 
-    def _offset(self, entries: list[Entry]) -> int:
+    def _offset(self, entries: Entries) -> int:
         """Return the step before a process that goes on in the middle of the one before it."""
-        epoch = np.array([entry.epoch for entry in entries])
-        gaps = np.diff(np.unique(epoch))
-        if not self.earlier or not len(gaps) or not epoch[0] > 3 * np.median(gaps):
+        gaps = np.diff(np.unique(entries.epoch))
+        begin = entries.epoch[0]
+        epoch, step = self.earlier
+        if not len(gaps) or not begin > 3 * np.median(gaps):
             return 0
-        return max((s for e, s in self.earlier if e < epoch[0]), default=0)
+        return int(step[epoch < begin].max(initial=0))
 
 
-def _dict(text: str) -> object:
-    """Return a printed dict as a mapping, None if nothing can be made of it."""
-    if len(text) > 20_000:
-        return None
-    quoted = text.replace("'", '"')
-    try:
-        return _SCAN(quoted, 0)[0]  # it ends with its first closing brace
-    except (ValueError, StopIteration, RecursionError):
-        pass
-    try:
-        return json.loads(_BARE.sub(lambda m: _JSON.get(m[0], "null"), quoted))
-    except (ValueError, RecursionError):
-        pass
-    return dict(_PAIR.findall(text)) or None
+def _starts(entries: Entries, section: Ints) -> Iterator[int]:
+    """Yield the first entry of each process.
+
+    Args:
+        section: (n,) rises where a process says that it begins
+    """
+    new = np.diff(section, prepend=-1) > 0
+    new[1:] |= (entries.kind[1:] == STEP) & (entries.kind[:-1] == END)
+    for first, end in pairwise([*np.flatnonzero(new).tolist(), len(new)]):
+        begin = first
+        while begin < end:
+            yield begin
+            begin += _until_it_falls(entries.epoch[begin:end])
+
+
+def _until_it_falls(epoch: Floats) -> int:
+    """Return how many epochs stand before one that goes back."""
+    size = 128
+    while True:
+        furthest = np.fmax.accumulate(np.fmax(epoch[:size], 0.0))
+        with np.errstate(invalid="ignore"):  # infinite ones
+            fallen = furthest[:-1] - epoch[1:size] > np.maximum(TWICE, 5e-4 * furthest[:-1])
+        if fallen.any():
+            return 1 + int(np.argmax(fallen))
+        if size >= len(epoch):
+            return len(epoch)
+        size *= 4

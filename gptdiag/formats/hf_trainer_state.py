@@ -31,7 +31,9 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from gptdiag.formats._hf import FLAGS, MOST_STEPS, Entry, as_number, entry_of, records_of
+import numpy as np
+
+from gptdiag.formats._hf import FLAGS, MOST_STEPS, by_keys, joined, kind_of, records_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Loaded
 from gptdiag.source import read_text
@@ -122,16 +124,17 @@ class _State:
             yield from self._facts(close, len(self.text))
         elif rest >= 0:
             damaged.append(self.line_at(rest))
-        read = {entry.line for entry in entries}
+        read = {line for line, _ in entries}
         for line in damaged:
             if found and line.no not in read:
                 yield problem(line, "the entry is cut off or damaged")
         if entries:
-            yield from records_of(entries, [int(as_number(e.raw["step"])) for e in entries])
+            table = joined(by_keys(entries))
+            yield from records_of(table, table.columns["step"].astype(np.int64))
 
-    def _history(self, begin: int) -> tuple[list[Entry], list[Line], int]:
-        """Return the entries, the lines of those that are no JSON, and where the last one ends."""
-        entries: list[Entry] = []
+    def _history(self, begin: int) -> tuple[list[tuple[int, dict[str, object]]], list[Line], int]:
+        """Return the entries with their lines, the lines of those that are no JSON, and the end."""
+        entries: list[tuple[int, dict[str, object]]] = []
         damaged: list[Line] = []
         end = begin
         for match in _ENTRY.finditer(self.text, begin):
@@ -143,9 +146,8 @@ class _State:
             except (ValueError, RecursionError):
                 damaged.append(self.line_at(match.start()))
                 continue
-            entry = entry_of(self._line_of(match), raw)
-            if entry is not None and 0 <= as_number(raw.get("step")) < MOST_STEPS:
-                entries.append(entry)
+            if kind_of(raw) is not None and _counts(raw.get("step")):
+                entries.append((self._line_of(match), raw))
         return entries, damaged, end
 
     def _line_of(self, match: re.Match[str]) -> int:
@@ -164,3 +166,8 @@ class _State:
                 yield Record("system", line, None, {name: value})
             elif name in _SETTINGS and isinstance(value, (int, float)) and value > 0:
                 yield Record("config", line, None, {_SETTINGS[name]: value})
+
+
+def _counts(step: object) -> bool:
+    """Return whether this is the number of a step."""
+    return isinstance(step, (int, float)) and 0 <= step < MOST_STEPS

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gptdiag.formats import _alike
-from gptdiag.formats._alike import Alike, form_of
+from gptdiag.formats._alike import Alike, by_pattern, counts, form_of
 from gptdiag.reader import numbered, recognise
 from gptdiag.record import expand
 from gptdiag.run import SourceText
@@ -27,7 +27,7 @@ def regular(k: int, loss: str = "2.5", lr: str = "1e-4") -> str:
 
 def together(texts: list[str]) -> tuple[int, list[int]]:
     """Return how many forms were found, and which lines were left."""
-    parts, rest = Alike(PATTERN).read(texts)
+    parts, rest = Alike(by_pattern(PATTERN), counts).read(texts)
     return len(parts), rest.tolist()
 
 
@@ -48,7 +48,7 @@ def test_the_records_are_those_of_lines_read_one_by_one(
 
 def test_numbers_are_read_whatever_their_width() -> None:
     texts = [regular(k, f"{k / 7:.4f}", f"{k * 1e-6:.2e}") for k in range(2000)]
-    parts, rest = Alike(PATTERN).read(texts)
+    parts, rest = Alike(by_pattern(PATTERN), counts).read(texts)
     assert not len(rest)
     assert [part.at.tolist() for part in parts] == [list(range(2000))]
     assert np.array_equal(parts[0].numbers["step"], np.arange(2000))
@@ -63,6 +63,7 @@ def test_numbers_are_read_whatever_their_width() -> None:
         regular(7, "-2.5"),
         regular(7) + " again",
         "rank 3 " + regular(7),
+        "2.5" + regular(7),
         "step 7 lr 1e-4 loss 2.5,",
         "step 7 loss 2.5, lr 1e-4, loss 2.5",
         "step 7 loss 2.5, lr ",
@@ -77,6 +78,21 @@ def test_numbers_are_read_whatever_their_width() -> None:
 def test_a_line_that_is_not_quite_alike_is_left(odd: str) -> None:
     texts = [regular(k) for k in range(50)]
     assert together([*texts[:20], odd, *texts[20:]]) == (1, [20])
+
+
+def test_a_number_behind_the_last_word_is_no_part_of_the_one_before() -> None:
+    pattern = re.compile(r"(?P<step>\d+) of (?P<of>\d+)%")
+    texts = [f"{k} of 50%" for k in range(50)]
+    parts, rest = Alike(by_pattern(pattern), counts).read([*texts, "7 of 50%3"])
+    assert rest.tolist() == [50]
+    assert set(parts[0].numbers["of"]) == {50}
+
+
+def test_negative_and_infinite_numbers_are_read_where_they_have_no_other_meaning() -> None:
+    texts = [*map(regular, range(50)), regular(50, "-2.5"), regular(51, "nan"), regular(52, "inf")]
+    parts, rest = Alike(by_pattern(PATTERN)).read(texts)
+    assert not len(rest)
+    assert np.array_equal(parts[0].numbers["loss"][50:], [-2.5, np.nan, np.inf], equal_nan=True)
 
 
 def test_two_forms_are_both_read() -> None:

@@ -27,3 +27,13 @@ def test_bars_after_the_entries_tell_their_steps() -> None:
     run = run_of("\n".join(lines) + "\n")
     assert run.steps.step[[9, -1]].tolist() == [100, 1200]
     assert run.setting("step_source") == "the progress bar"
+
+
+def test_bars_between_entries_that_are_printed_twice_tell_their_steps() -> None:
+    lines = []
+    for k, line in enumerate(console(120, per_epoch=12.5), 1):
+        exact = line.replace(f"{k / 12.5:.2f}", f"{k / 12.5 + 1e-4:.6f}")
+        lines += [exact, line, f" {k // 10}%|#         | {10 * k}/1200 [05:11<2:52:01,  8.72s/it]"]
+    run = run_of("\n".join(lines) + "\n")
+    assert run.steps.step[[9, -1]].tolist() == [100, 1200]
+    assert run.setting("step_source") == "the progress bar"
