@@ -25,19 +25,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gptdiag.formats._alike import Alike, Form, form_between, numbers_in
 from gptdiag.formats._console import NUMBER, event, happenings
 from gptdiag.formats._regular import BATCH, floats
 from gptdiag.formats._roles import Roles, roles
 from gptdiag.formats._table import NONE, cells, curves, read_table
 from gptdiag.record import MISSING, Item, Line, Record, Rows
-from gptdiag.run import Floats
+from gptdiag.run import Floats, Ints
 
 NAME = "lightning"
 TITLE = "PyTorch Lightning metrics.csv or progress bar"
@@ -60,6 +60,11 @@ _BAR = re.compile(
     r"Epoch (\d{1,9}): +\d+%\|[^|]*\| *(\d{1,15})/(\d{1,15}) "
     r"\[[^,\]]*,[^,\]]*(?:it/s|s/it)(?:, *([^\]]*))?"
 )
+_HEAD = re.compile(r"Epoch (\d{1,9}): +\d+%\|[^|]*$")  # before the bar's last |
+_TAIL = re.compile(  # behind it
+    r"(\d{1,15})/(\d{1,15}) \[[^,\]]*,[^,\]]*(?:it/s|s/it)(?:, *([^\]]*))?"
+)
+_BATCH, _TOTAL = "/batch", "/total"  # names that no number behind a bar has
 _PAIR = re.compile(rf"([A-Za-z_][\w/.\- ]*)=({NUMBER})(?:\.0)?(?=,|\s*$)")
 _WINDOW = 20  # batches that version 1 averages over; every 20th mean has no batch of the last
 _MOST_STEPS = 1 << 53
@@ -93,42 +98,70 @@ def parse(lines: Iterable[Line]) -> Iterator[Item]:
     yield from table.problems
 
 
-class _Shown(NamedTuple):
-    """What a bar shows, with which batch of which epoch is done."""
+class _Bars(NamedTuple):
+    """Bars that show the same names."""
 
-    line: int
-    at: tuple[int, int]  # epoch, batch
-    step: int
-    numbers: str  # "loss=9.947, v_num=3"
+    names: tuple[str, ...]
+    place: Ints  # (n,) among the lines that were read
+    epoch: Ints  # (n,)
+    batch: Ints  # (n,) done in this epoch, from 1
+    step: Ints  # (n,)
+    columns: dict[str, Floats]  # name -> (n,)
 
 
 def _bars(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a step for the last state of each batch's bar, an evaluation where its loss changes."""
-    newest: _Shown | None = None
-    told = _Told()
-    done: list[_Shown] = []  # the last state of each batch, not told yet
-    for line in lines:
-        shown = _read(line)
-        if shown is None:
-            if line.text and not line.text.isspace():
-                yield from happenings(Line(line.no, line.text[:2000]))
-            continue
-        if newest is not None and shown.at < newest.at:
-            if shown.at[0] == newest.at[0] and 2 * shown.at[1] >= newest.at[1]:
-                continue  # another rank, a little late
-            yield event(line, "process_start", "the bar begins again")
-        if newest is not None and shown.at != newest.at:
-            done.append(newest)
-            if len(done) == BATCH:
-                yield from told.items(done)
-                done = []
-        newest = shown
-    if newest is not None:
-        yield from told.items([*done, newest])
+    source = iter(lines)
+    alike, told = Alike(_form_of), _Told()
+    newest: list[Line] = []  # the last bar: the next one may be of the same batch
+    while batch := list(islice(source, BATCH)):
+        batch = [*newest, *batch]
+        found, others = _read(batch, alike)
+        for other in others:
+            if other.text and not other.text.isspace():
+                yield from happenings(Line(other.no, other.text[:2000]))
+        last, again = _last_states(found)
+        for k in again:
+            yield event(batch[k], "process_start", "the bar begins again")
+        yield from told.items(found, np.array(last[:-1], dtype=np.int64), batch)
+        newest = [batch[k] for k in last[-1:]]
+    found, _ = _read(newest, alike)
+    yield from told.items(found, np.zeros(len(newest), dtype=np.int64), newest)
 
 
-def _read(line: Line) -> _Shown | None:
-    no, text = line
+def _read(lines: list[Line], alike: Alike) -> tuple[list[_Bars], list[Line]]:
+    """Return the bars of some lines, by their names, and the lines without one."""
+    heads, tails = [], []
+    for _, text in lines:
+        head, _, tail = text.rpartition("| ")
+        heads.append(head)
+        tails.append(tail)
+    epochs = {head: int(found[1]) for head in set(heads) if (found := _HEAD.match(head))}
+    epoch = np.array([epochs.get(head, -1) for head in heads], dtype=np.int64)
+    parts, _ = alike.read(tails)
+    groups: dict[tuple[str, ...], list[_Bars]] = {}
+    odd = np.ones(len(lines), dtype=bool)
+    for at, numbers, _ in parts:
+        columns = dict(numbers)
+        count, total = columns.pop(_BATCH), columns.pop(_TOTAL)
+        step = epoch[at] * total + count
+        good = (epoch[at] >= 0) & (count > 0) & (step <= _MOST_STEPS)
+        odd[at[good]] = False
+        counted, steps = count[good].astype(np.int64), step[good].astype(np.int64)
+        kept = {name: values[good] for name, values in columns.items()}
+        bars = _Bars(tuple(kept), at[good], epoch[at][good], counted, steps, kept)
+        groups.setdefault(bars.names, []).append(bars)
+    others = []
+    for k in np.flatnonzero(odd).tolist():
+        one = _read_one(k, lines[k].text)
+        if one is None:
+            others.append(lines[k])
+        else:
+            groups.setdefault(one.names, []).append(one)
+    return [_joined(alike_bars) for alike_bars in groups.values()], others
+
+
+def _read_one(place: int, text: str) -> _Bars | None:
     match = _BAR.search(text) if "Epoch " in text else None
     if match is None:
         return None
@@ -136,52 +169,94 @@ def _read(line: Line) -> _Shown | None:
     step = epoch * total + batch
     if batch == 0 or step > _MOST_STEPS:
         return None
-    return _Shown(no, (epoch, batch), step, match[4] or "")
+    pairs = {name.strip(): value for name, value in _PAIR.findall(match[4] or "")}
+    columns = {name: floats((value,)) for name, value in pairs.items()}
+    at, *when = (np.array([value], dtype=np.int64) for value in (place, epoch, batch, step))
+    return _Bars(tuple(columns), at, when[0], when[1], when[2], columns)
+
+
+def _joined(bars: Sequence[_Bars]) -> _Bars:
+    """Return bars of the same names together, in the order of their lines."""
+    place, epoch, batch, step = (np.concatenate([some[k] for some in bars]) for k in range(1, 5))
+    order = np.argsort(place)
+    names = bars[0].names
+    columns = {n: np.concatenate([some.columns[n] for some in bars])[order] for n in names}
+    return _Bars(names, place[order], epoch[order], batch[order], step[order], columns)
+
+
+def _form_of(text: str) -> Form | None:
+    """Return the form of what stands behind a bar, None if it is nothing of the kind."""
+    found = _TAIL.match(text)
+    if found is None:
+        return None
+    begin = found.start(3)
+    pairs = list(_PAIR.finditer(found[3] or ""))
+    names = [pair[1].strip() for pair in pairs]
+    if len({*names, _BATCH, _TOTAL}) < len(names) + 2:
+        return None
+    wanted = {_BATCH: found.span(1), _TOTAL: found.span(2)}
+    for name, pair in zip(names, pairs, strict=True):
+        wanted[name] = begin + pair.start(2), begin + pair.end(2)
+    others = [
+        (a, b) for a, b in numbers_in(text) if all(b <= c or d <= a for c, d in wanted.values())
+    ]
+    return form_between(text, wanted, others)
+
+
+def _last_states(groups: Sequence[_Bars]) -> tuple[list[int], list[int]]:
+    """Return the places of the last bar of each batch, and of bars that begin again."""
+    last: list[int] = []
+    again: list[int] = []
+    newest = (-1, -1)
+    if not groups:
+        return last, again
+    place, epoch, batch = (np.concatenate([bars[k] for bars in groups]) for k in (1, 2, 3))
+    order = np.argsort(place)
+    bars = zip(*(values[order].tolist() for values in (place, epoch, batch)), strict=True)
+    for k, *at in bars:
+        if (shown := (at[0], at[1])) < newest:
+            if shown[0] == newest[0] and 2 * shown[1] >= newest[1]:
+                continue  # another rank, a little late
+            again.append(k)
+        if shown == newest:
+            last[-1] = k
+        else:
+            last.append(k)
+        newest = shown
+    return last, again
 
 
 class _Told:
     """Makes rows of what bars show; knows what was said before."""
 
     def __init__(self) -> None:
-        self.form: re.Pattern[str] | None = None  # of the names that were shown last
-        self.names: tuple[str, ...] = ()
         self.roles: dict[tuple[str, ...], Roles] = {}
         self.evaluated: dict[str, float] = {}
 
-    def items(self, done: Iterable[_Shown]) -> Iterator[Item]:
-        """Yield the steps and new evaluations; bars of the same names are read together."""
-        pairs = ((shown, *self._pairs(shown.numbers)) for shown in done)
-        for names, alike in groupby(pairs, key=itemgetter(1)):
-            bars, _, texts = zip(*alike, strict=True)
-            columns = dict(zip(names, map(floats, zip(*texts, strict=True)), strict=True))
-            columns.pop("v_num", None)
-            yield from self._rows(bars, columns)
+    def items(self, groups: Sequence[_Bars], places: Ints, lines: Sequence[Line]) -> Iterator[Item]:
+        """Yield the steps and new evaluations of the bars at some places, which rise."""
+        number = np.zeros(len(lines), dtype=np.int64)
+        for k, bars in enumerate(groups):
+            number[bars.place] = k
+        edges = np.flatnonzero(np.diff(number[places], prepend=-1, append=-1))
+        for begin, end in pairwise(edges.tolist()):  # bars of the same names that follow each other
+            bars = groups[number[places[begin]]]
+            at = np.searchsorted(bars.place, places[begin:end])
+            line = np.array([lines[k].no for k in bars.place[at].tolist()])
+            columns = {name: values[at] for name, values in bars.columns.items() if name != "v_num"}
+            yield from self._rows(line, bars.step[at], columns, _is_averaged(bars.names))
 
-    def _pairs(self, numbers: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names and the numbers that a bar shows, as text."""
-        match = self.form.fullmatch(numbers) if self.form else None
-        if match is not None:
-            return self.names, match.groups()
-        pairs = dict(_PAIR.findall(numbers))
-        names = tuple(name.strip() for name in pairs)
-        self.form = None
-        if names == self.names:  # a second time, so it may be many times
-            self.form = re.compile(", *".join(rf"{re.escape(name)}=({NUMBER})" for name in pairs))
-        self.names = names
-        return names, tuple(pairs.values())
-
-    def _rows(self, bars: Sequence[_Shown], columns: dict[str, Floats]) -> Iterator[Item]:
+    def _rows(
+        self, line: Ints, step: Ints, columns: dict[str, Floats], averaged: bool
+    ) -> Iterator[Item]:
         """Yield the rows of bars, those that are new evaluations, and how new names are read."""
-        averaged = 0 <= bars[0].numbers.find("loss=") < bars[0].numbers.find("v_num=")
-        line = np.array([shown.line for shown in bars])
-        step = np.array([shown.step for shown in bars])
         names = tuple(columns)
         known = self.roles.get(names)
         if known is None:
             known = self.roles[names] = roles(names)
             over = {"loss_over": "interval"} if averaged else {}
             if known.facts or over:
-                yield Record("system", bars[0].line, None, {**known.facts, **over})
+                yield Record("system", int(line[0]), None, {**known.facts, **over})
         trained: dict[str, Floats] = {}
         held_out: dict[str, Floats] = {}
         for name, (kind, column, factor) in known.of.items():
@@ -206,3 +281,9 @@ class _Told:
         new[0] = dict(zip(held_out, values[:, 0].tolist(), strict=True)) != self.evaluated
         self.evaluated = dict(zip(held_out, values[:, -1].tolist(), strict=True))
         return new
+
+
+def _is_averaged(names: Sequence[str]) -> bool:
+    """Return whether these are the names of version 1, which shows a mean loss before the rest."""
+    losses = (k for k, name in enumerate(names) if name.endswith("loss"))
+    return "v_num" in names and next(losses, len(names)) < names.index("v_num")
