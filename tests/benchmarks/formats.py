@@ -69,9 +69,10 @@ def own_loop(lines: list[str]) -> Callable[[], object]:
 
 
 def step_lines(text: SourceText, format: Format) -> list[str]:
-    """Return the lines of a log that hold steps or evaluations."""
-    records = expand(format.parse(numbered(text)))
-    found = {r.line for r in records if isinstance(r, Record) and r.kind in ("step", "eval")}
+    """Return the lines of a log that hold steps or evaluations, or a number of a row."""
+    records = [r for r in expand(format.parse(numbered(text))) if isinstance(r, Record)]
+    of_a_row = [r.line for r in records if r.kind == "system" and not r.values]  # see lines_read
+    found = {*of_a_row, *(r.line for r in records if r.kind in ("step", "eval"))}
     return [text.line(no) for no in sorted(found)]
 
 
