@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -12,7 +13,35 @@ from gptdiag.run import Floats
 
 Names = Mapping[str, tuple[str, float]]  # printed name -> our column and what to multiply by
 
+MOST = 1000  # names
 BATCH = 2048  # blocks whose numbers are converted together
+
+
+class NamedNumbers:
+    """Matches lines of a name and a number; lines of a name seen before need no pattern.
+
+    Args:
+        pattern: its last group is the number, which ends the line.
+        mark: what stands between them.
+    """
+
+    def __init__(self, pattern: re.Pattern[str], mark: str) -> None:
+        self._match, self._mark = pattern.match, mark
+        self._seen: dict[str, tuple[str, ...]] = {}  # text before the mark -> the other groups
+
+    def groups(self, text: str) -> tuple[str, ...] | None:
+        """Return the groups of the pattern, None if it does not match."""
+        before, _, number = text.rpartition(self._mark)
+        seen = self._seen.get(before)
+        if seen is not None and number.replace(",", "").replace(".", "", 1).isdecimal():
+            return *seen, number
+        found = self._match(text)
+        if found is None:
+            return None
+        groups: tuple[str, ...] = found.groups()
+        if found.start(len(groups)) == len(before) + len(self._mark) and len(self._seen) < MOST:
+            self._seen[before] = groups[:-1]
+        return groups
 
 
 class Blocks:

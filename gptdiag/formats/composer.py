@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gptdiag.formats._block_evals import Evaluations
-from gptdiag.formats._blocks import Blocks, Names, value_of
+from gptdiag.formats._blocks import Blocks, NamedNumbers, Names, value_of
 from gptdiag.formats._console import NUMBER, event, happenings
 from gptdiag.record import MISSING, Item, Line, Record, Rows, is_there
 from gptdiag.run import Floats
@@ -90,12 +90,12 @@ def parse(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a row for each block, and what stands between them."""
     blocks, evals, derived = Blocks(_COLUMNS), Evaluations(), _Derived()
     counts = _Counts()
-    match = _METRIC.match
+    groups = NamedNumbers(_METRIC, ": ").groups
     for line in lines:
         no, text = line
-        found = match(text) if text[:1] in " \t" else None
+        found = groups(text) if text[:1] in " \t" else None
         if found:
-            kind, name, value = found.groups()
+            kind, name, value = found
             if kind == "Eval":
                 _evaluated(evals, no, name, value, counts.last)
             elif blocks.step is not None:

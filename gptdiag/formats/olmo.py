@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gptdiag.formats._block_evals import Evaluations
-from gptdiag.formats._blocks import Blocks, Names, value_of
+from gptdiag.formats._blocks import Blocks, NamedNumbers, Names, value_of
 from gptdiag.formats._console import clock_of, event, happenings, number
 from gptdiag.record import MISSING, Item, Line, Record, Rows
 from gptdiag.run import Floats
@@ -104,12 +104,12 @@ def parse(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a row for each block, and what stands between them."""
     blocks, evals, clock = Blocks(_COLUMNS), Evaluations(), _Clock()
     planned, evaluating = "", False
-    match = _METRIC.match
+    groups = NamedNumbers(_METRIC, "=").groups
     for line in lines:
         no, text = line
-        found = match(text) if text[:1] in " \t" else None
+        found = groups(text) if text[:1] in " \t" else None
         if found:
-            name, value = found.groups()
+            name, value = found
             if evaluating or name.startswith("eval/"):
                 _evaluated(evals, no, name, value, blocks.step)
             elif blocks.step is not None and "/" in name:
