@@ -37,3 +37,10 @@ def test_bars_between_entries_that_are_printed_twice_tell_their_steps() -> None:
     run = run_of("\n".join(lines) + "\n")
     assert run.steps.step[[9, -1]].tolist() == [100, 1200]
     assert run.setting("step_source") == "the progress bar"
+
+
+def test_the_bar_of_a_wide_terminal_tells_the_steps() -> None:
+    end = "{'train_runtime': 12.5, 'train_loss': 2.9, 'epoch': 9.6}"
+    bar = f"100%|{'#' * 150}| 1200/1200 [05:11<00:00,  8.72s/it]"
+    run = run_of("\n".join([*console(120, per_epoch=12.5), end, bar]) + "\n")
+    assert run.steps.step[[9, -1]].tolist() == [100, 1200]
