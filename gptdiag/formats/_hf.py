@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._columns import floats
-from gptdiag.record import MISSING, Record, Rows, Value, is_there
+from gptdiag.record import MISSING, Record, Rows, Value, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
 # The trainer's names: ours, and what to multiply by.
@@ -215,8 +215,11 @@ def records_of(
         yield Record("system", int(entries.line[of_curve][0]), None, {"loss_over": "interval"})
     yield from _rows_of(entries.where(of_curve), steps[of_curve])
     if again is not None:
-        repeated, which = again
-        yield from _rows_of(entries.where(which)._replace(line=repeated), steps[which])
+        lines, which = again
+        point = of_curve[which]
+        repeated = entries.where(which[point])._replace(line=lines[point])
+        yield from _rows_of(repeated, steps[which[point]])
+        yield lines_read(lines[~point])
     for k in np.flatnonzero(entries.kind == END).tolist():
         yield from _summary(entries, k)
 
