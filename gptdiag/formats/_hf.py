@@ -33,21 +33,6 @@ TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next entry
 _MOST_DECIMALS = 12  # an epoch with more is exact
 
-FLAGS = {
-    "learning_rate": "--learning_rate",
-    "max_iters": "--max_steps",
-    "batch_size": "--per_device_train_batch_size",
-    "gradient_accumulation_steps": "--gradient_accumulation_steps",
-    "weight_decay": "--weight_decay",
-    "beta1": "--adam_beta1",
-    "beta2": "--adam_beta2",
-    "grad_clip": "--max_grad_norm",
-    "warmup_iters": "--warmup_steps",
-    "eval_interval": "--eval_steps",
-    "log_interval": "--logging_steps",
-    "compile": "--torch_compile",
-}
-
 KINDS = ("step", "eval", "end")  # a mean over training steps, an evaluation, the summary
 STEP, EVAL, END = range(3)
 

@@ -39,9 +39,9 @@ from itertools import compress, islice
 import numpy as np
 
 from gptdiag.formats._alike import Alike
+from gptdiag.formats._arguments import FLAGS
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._hf import (
-    FLAGS,
     Entries,
     Printed,
     by_keys,
@@ -142,7 +142,7 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
 
 
 def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-    """Yield the entries of each process when it ends, everything else when its turn comes."""
+    """Yield what lines say when their turn comes, and the entries of all processes at the end."""
     return _Console().parse(lines)
 
 
@@ -242,7 +242,7 @@ class _Console:
             yield event(line, "save", found[1])
 
     def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
-        """Yield the rows of each process."""
+        """Yield the rows of each process, which only all of its entries tell."""
         bars = np.array(self.bars, dtype=np.int64).reshape(-1, 3)
         section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
         starts = np.array([*process_starts(printed, section)])
