@@ -17,7 +17,7 @@ import numpy as np
 from gptdiag.run import Bools, Floats, Ints
 
 _NUMBER = re.compile(r"(?<![\w.+-])[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d.-])")
-_ODD = re.compile(r"[-+(:=] ?(?:nan|inf)|(?<![\w.])-\d", re.I)  # no example for its form
+_ODD = re.compile(r"[-+(:=] ?(?:nan|inf)(?!o)|(?<![\w.])-\d")  # no example for its form
 _DIGIT = re.compile(r"\d")
 _NUMERIC = re.compile(r"[-+.,\deEnaifNAIF]*")  # such a word could be a part of a number
 _OF_NUMBERS = b"0123456789+-.eEnaifNAIF"
