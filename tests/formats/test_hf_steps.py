@@ -66,3 +66,15 @@ def test_the_bar_of_a_wide_terminal_tells_the_steps() -> None:
     bar = f"100%|{'#' * 150}| 1200/1200 [05:11<00:00,  8.72s/it]"
     run = run_of("\n".join([*console(120, per_epoch=12.5), end, bar]) + "\n")
     assert run.steps.step[[9, -1]].tolist() == [100, 1200]
+
+
+def test_negative_rewards_and_text_beside_numbers_are_read_together() -> None:
+    lines = [
+        f"{{'loss': '{k / 100}', 'rewards/chosen': '-{k}.5', 'epoch': '{k / 50}', "
+        f"'global_step/max_steps': '{k}/400', 'elapsed_time': '{k}m {k}s'}}"
+        for k in range(1, 101)
+    ]
+    run = run_of("\n".join(lines) + "\n")
+    assert run.steps.step.tolist() == list(range(1, 101))
+    assert run.steps.columns["rewards/chosen"].tolist() == [-k - 0.5 for k in range(1, 101)]
+    assert set(run.steps.columns) == {"objective", "rewards/chosen"}
