@@ -23,8 +23,10 @@ _CANONICAL = {  # Hugging Face's name -> ours
     "max_grad_norm": "grad_clip",
     "logging_steps": "log_interval",
     "eval_steps": "eval_interval",
+    "torch_compile": "compile",
     "seed": "seed",
 }
+FLAGS = {ours: f"--{its}" for its, ours in _CANONICAL.items()}
 _HUGGING_FACE = {"per_device_train_batch_size", "max_grad_norm"}
 _UNSET = {"max_steps": -1, "warmup_steps": 0}  # values by which another argument decides
 _SHARES = ("logging_steps", "eval_steps")  # below 1 these are shares of the run, not steps
@@ -61,4 +63,4 @@ def config_records(line: int, settings: Mapping[str, Value]) -> Iterator[Record]
     if settings.get("eval_strategy", settings.get("evaluation_strategy")) != "steps":
         told.pop("eval_interval", None)
     yield Record("config", line, None, told)
-    yield Record("flags", line, None, {ours: f"--{its}" for its, ours in _CANONICAL.items()})
+    yield Record("flags", line, None, FLAGS)

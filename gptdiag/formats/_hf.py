@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._columns import floats
-from gptdiag.record import MISSING, Record, Rows, Value, is_there
+from gptdiag.record import MISSING, Record, Rows, Value, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
 # The trainer's names: ours, and what to multiply by.
@@ -32,21 +32,6 @@ MOST_STEPS = 2**53  # that a float counts exactly
 TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
 _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next entry
 _MOST_DECIMALS = 12  # an epoch with more is exact
-
-FLAGS = {
-    "learning_rate": "--learning_rate",
-    "max_iters": "--max_steps",
-    "batch_size": "--per_device_train_batch_size",
-    "gradient_accumulation_steps": "--gradient_accumulation_steps",
-    "weight_decay": "--weight_decay",
-    "beta1": "--adam_beta1",
-    "beta2": "--adam_beta2",
-    "grad_clip": "--max_grad_norm",
-    "warmup_iters": "--warmup_steps",
-    "eval_interval": "--eval_steps",
-    "log_interval": "--logging_steps",
-    "compile": "--torch_compile",
-}
 
 KINDS = ("step", "eval", "end")  # a mean over training steps, an evaluation, the summary
 STEP, EVAL, END = range(3)
@@ -215,8 +200,11 @@ def records_of(
         yield Record("system", int(entries.line[of_curve][0]), None, {"loss_over": "interval"})
     yield from _rows_of(entries.where(of_curve), steps[of_curve])
     if again is not None:
-        repeated, which = again
-        yield from _rows_of(entries.where(which)._replace(line=repeated), steps[which])
+        lines, which = again
+        point = of_curve[which]
+        repeated = entries.where(which[point])._replace(line=lines[point])
+        yield from _rows_of(repeated, steps[which[point]])
+        yield lines_read(lines[~point])
     for k in np.flatnonzero(entries.kind == END).tolist():
         yield from _summary(entries, k)
 

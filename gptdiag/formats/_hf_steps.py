@@ -1,4 +1,4 @@
-"""Give the entries of a Hugging Face console their steps, which only the epoch tells.
+"""Give the entries of a Hugging Face console their processes and steps, which only epochs tell.
 
 An epoch is a number of steps divided by the steps of one epoch. Those follow from what the trainer
 prints when it begins, from its progress bar, or from the epochs themselves; where nothing tells,
@@ -8,12 +8,13 @@ the entries are counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 
-from gptdiag.formats._hf import END, MOST_STEPS, STEP, STEPS, Entries, every_other
+from gptdiag.formats._hf import END, MOST_STEPS, STEP, STEPS, TWICE, Entries, every_other
 from gptdiag.record import MISSING, Value, is_there
 from gptdiag.run import Bools, Floats, Ints
 
@@ -26,6 +27,35 @@ COUNTED = "the entries, counted: how many steps lie between them is not known"
 BARS = "the progress bar"
 EPOCH = "the epoch"
 PARTS = "the epoch, in the largest parts that fit all entries: they may be several steps each"
+
+
+def process_starts(entries: Entries, section: Ints) -> Iterator[int]:
+    """Yield the first entry of each process.
+
+    Args:
+        section: (n,) rises where a process says that it begins
+    """
+    new = np.diff(section, prepend=-1) > 0
+    new[1:] |= (entries.kind[1:] == STEP) & (entries.kind[:-1] == END)
+    for first, end in pairwise([*np.flatnonzero(new).tolist(), len(new)]):
+        begin = first
+        while begin < end:
+            yield begin
+            begin += _until_it_falls(entries.epoch[begin:end])
+
+
+def _until_it_falls(epoch: Floats) -> int:
+    """Return how many epochs stand before one that goes back."""
+    size = 128
+    while True:
+        furthest = np.fmax.accumulate(np.fmax(epoch[:size], 0.0))
+        with np.errstate(invalid="ignore"):  # infinite ones
+            fallen = furthest[:-1] - epoch[1:size] > np.maximum(TWICE, 5e-4 * furthest[:-1])
+        if fallen.any():
+            return 1 + int(np.argmax(fallen))
+        if size >= len(epoch):
+            return len(epoch)
+        size *= 4
 
 
 def steps_of(entries: Entries, per_epoch: float | None, bars: Ints) -> tuple[Ints, str]:

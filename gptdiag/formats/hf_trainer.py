@@ -34,17 +34,14 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress, islice, pairwise
+from itertools import compress, islice
 
 import numpy as np
 
 from gptdiag.formats._alike import Alike
+from gptdiag.formats._arguments import FLAGS
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._hf import (
-    END,
-    FLAGS,
-    STEP,
-    TWICE,
     Entries,
     Printed,
     by_keys,
@@ -62,7 +59,14 @@ from gptdiag.formats._hf_dicts import (
     is_open,
     unwrapped,
 )
-from gptdiag.formats._hf_steps import BARS, COUNTED, PARTS, steps_of, steps_per_epoch
+from gptdiag.formats._hf_steps import (
+    BARS,
+    COUNTED,
+    PARTS,
+    process_starts,
+    steps_of,
+    steps_per_epoch,
+)
 from gptdiag.formats._regular import BATCH
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Floats, Ints
@@ -108,7 +112,7 @@ SAMPLES: dict[str, Record | str | None] = {
 _ENTRY = re.compile(
     r"\{(?=[^{}]*'(?:epoch|global_step)[\w/]*':)[^{}]*'(?:loss|eval_loss|train_runtime)': "
 )
-_BAR = re.compile(r"%\|[^|]{0,60}\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]*(?:s/it|it/s)")
+_BAR = re.compile(r"%\|[^|]*\| *(\d{1,15})/(\d{1,15}) \[[\d:]+<[^\]]*(?:s/it|it/s)")
 _BANNER = re.compile(r"\*{3,} ?Running (\w+)")
 _TOLD = re.compile(
     r"(?:^|>> |\] |- )\s*(Num examples|Num Epochs|Instantaneous batch size per device"
@@ -138,7 +142,7 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
 
 
 def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
-    """Yield the entries of each process when it ends, everything else when its turn comes."""
+    """Yield what lines say when their turn comes, and the entries of all processes at the end."""
     return _Console().parse(lines)
 
 
@@ -238,10 +242,10 @@ class _Console:
             yield event(line, "save", found[1])
 
     def _processes(self, printed: Entries) -> Iterator[Record | Rows]:
-        """Yield the rows of each process."""
+        """Yield the rows of each process, which only all of its entries tell."""
         bars = np.array(self.bars, dtype=np.int64).reshape(-1, 3)
         section = np.searchsorted([no for no, _ in self.begins], printed.line) - 1
-        starts = np.array([*_starts(printed, section)])
+        starts = np.array([*process_starts(printed, section)])
         own_bars = np.split(bars, np.searchsorted(bars[:, 0], printed.line[starts[1:]]))
         furthest = 0.0
         for begin, end, own in zip(starts, [*starts[1:], len(section)], own_bars, strict=True):
@@ -277,32 +281,3 @@ class _Console:
         if not len(gaps) or not begin > 3 * np.median(gaps):
             return 0
         return int(step[epoch < begin].max(initial=0))
-
-
-def _starts(entries: Entries, section: Ints) -> Iterator[int]:
-    """Yield the first entry of each process.
-
-    Args:
-        section: (n,) rises where a process says that it begins
-    """
-    new = np.diff(section, prepend=-1) > 0
-    new[1:] |= (entries.kind[1:] == STEP) & (entries.kind[:-1] == END)
-    for first, end in pairwise([*np.flatnonzero(new).tolist(), len(new)]):
-        begin = first
-        while begin < end:
-            yield begin
-            begin += _until_it_falls(entries.epoch[begin:end])
-
-
-def _until_it_falls(epoch: Floats) -> int:
-    """Return how many epochs stand before one that goes back."""
-    size = 128
-    while True:
-        furthest = np.fmax.accumulate(np.fmax(epoch[:size], 0.0))
-        with np.errstate(invalid="ignore"):  # infinite ones
-            fallen = furthest[:-1] - epoch[1:size] > np.maximum(TWICE, 5e-4 * furthest[:-1])
-        if fallen.any():
-            return 1 + int(np.argmax(fallen))
-        if size >= len(epoch):
-            return len(epoch)
-        size *= 4

@@ -33,7 +33,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gptdiag.formats._hf import FLAGS, MOST_STEPS, by_keys, joined, kind_of, records_of
+from gptdiag.formats._arguments import FLAGS
+from gptdiag.formats._hf import MOST_STEPS, by_keys, joined, kind_of, records_of
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Loaded
 from gptdiag.source import read_text

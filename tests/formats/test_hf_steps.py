@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.helpers import run_of
+from gptdiag.reader import parse_text
+from tests.helpers import run_of, source_text
 
 
 def console(count: int, per_epoch: float) -> list[str]:
@@ -37,3 +38,43 @@ def test_bars_between_entries_that_are_printed_twice_tell_their_steps() -> None:
     run = run_of("\n".join(lines) + "\n")
     assert run.steps.step[[9, -1]].tolist() == [100, 1200]
     assert run.setting("step_source") == "the progress bar"
+
+
+def test_two_trainings_each_have_the_steps_of_their_own_banner() -> None:
+    lines = []
+    for per_epoch in (10, 20):
+        lines += [
+            "***** Running training *****",
+            f"  Num examples = {16 * per_epoch}",
+            "  Total train batch size (w. parallel, distributed & accumulation) = 16",
+            *console(2 * per_epoch, per_epoch),
+        ]
+    runs = parse_text(source_text("\n".join(lines) + "\n"))
+    assert [run.steps.step[-1] for run in runs] == [20, 40]
+
+
+def test_a_summary_printed_twice_is_no_step() -> None:
+    end = "{'train_runtime': 12.5, 'train_loss': 2.9, 'epoch': 9.6}"
+    run = run_of("\n".join([*console(120, per_epoch=12.5), end, end]) + "\n")
+    assert len(run.steps) == 120
+    assert set(run.steps.columns) == {"loss", "lr"}
+    assert run.lines.read == 122
+
+
+def test_the_bar_of_a_wide_terminal_tells_the_steps() -> None:
+    end = "{'train_runtime': 12.5, 'train_loss': 2.9, 'epoch': 9.6}"
+    bar = f"100%|{'#' * 150}| 1200/1200 [05:11<00:00,  8.72s/it]"
+    run = run_of("\n".join([*console(120, per_epoch=12.5), end, bar]) + "\n")
+    assert run.steps.step[[9, -1]].tolist() == [100, 1200]
+
+
+def test_negative_rewards_and_text_beside_numbers_are_read_together() -> None:
+    lines = [
+        f"{{'loss': '{k / 100}', 'rewards/chosen': '-{k}.5', 'epoch': '{k / 50}', "
+        f"'global_step/max_steps': '{k}/400', 'elapsed_time': '{k}m {k}s'}}"
+        for k in range(1, 101)
+    ]
+    run = run_of("\n".join(lines) + "\n")
+    assert run.steps.step.tolist() == list(range(1, 101))
+    assert run.steps.columns["rewards/chosen"].tolist() == [-k - 0.5 for k in range(1, 101)]
+    assert set(run.steps.columns) == {"objective", "rewards/chosen"}
