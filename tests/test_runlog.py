@@ -193,3 +193,24 @@ def test_numbers_of_many_layers_are_read_back(tmp_path: Path) -> None:
     again = runs_of(to_jsonl(run))[0]
     assert again.steps.columns.keys() == run.steps.columns.keys()
     assert again.lines.problems == 0
+
+
+def test_the_layers_of_many_steps_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with RunLog(path) as log:
+        for step in range(100):
+            log.step(step, layers={"forward.h.0.rms": step / 9})
+    run = gptdiag.read(path)
+    assert run.steps["layers.forward.h.0.rms"].tolist() == [step / 9 for step in range(100)]
+
+
+def test_two_records_of_each_step_are_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with RunLog(path) as log:
+        for step in range(3000):
+            log.step(step, loss=step / 7, lr=1e-3)
+            log.step(step, grad_norm=step / 9)
+    run = gptdiag.read(path)
+    assert run.steps.step.tolist() == list(range(3000))
+    assert run.steps["loss"].tolist() == [step / 7 for step in range(3000)]
+    assert run.steps["grad_norm"].tolist() == [step / 9 for step in range(3000)]

@@ -117,7 +117,7 @@ def _joined(steps: list[tuple[int, dict[str, Any]]]) -> Iterator[Record | Rows]:
 def _table(records: list[dict[str, Any]]) -> dict[str, Floats] | None:
     """Return the columns of step records, None where a value is missing or further ones nest."""
     names = [name for name in records[0] if name in _NUMBERS["step"]]
-    if "extra" in records[0] or "t_s" not in records[0]:
+    if records[0].keys() & {"extra", "layers"} or "t_s" not in records[0]:
         return None
     columns: dict[str, Floats] = {}
     for name in (*names, "t_s"):
