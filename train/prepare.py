@@ -285,18 +285,22 @@ def tell_left_out(left_out: Counter[str]) -> None:
         )
 
 
-def terminated(number: int, _: object) -> None:
-    """End like an interrupted run, with the exit code of the signal."""
+def _terminated(number: int, _: object) -> None:
     raise KeyboardInterrupt(128 + number)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminated)
+def run(arguments: list[str]) -> int:
+    """Prepare a data set, tell what prevents it, and return the exit code."""
+    signal.signal(signal.SIGTERM, _terminated)  # ends like Ctrl-C, with an exit code of its own
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(arguments)
     except (SourceError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt as stopped:
         print("prepare: interrupted; run the same command to go on", file=sys.stderr)
-        sys.exit(*stopped.args or (130,))
+        return stopped.args[0] if stopped.args else 130
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

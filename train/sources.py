@@ -83,8 +83,8 @@ def held_back(digest: bytes, share: float) -> str:
 def text_pieces(file: TextIO, characters: int) -> Iterator[str]:
     """Yield the next so many characters of an open file in pieces of about PIECE.
 
-    Joined, the tokens of the pieces are those of the text read at once, unless it goes on without
-    a space for longer than a piece.
+    Joined, the tokens of the pieces are those of the text read at once, unless a word or a gap is
+    longer than a piece.
     """
     rest = ""
     while characters and (new := file.read(min(PIECE, characters))):
@@ -160,20 +160,21 @@ def _one_text(path: Path, tokenizer: str) -> Source:
 def _folder(files: list[Path], share: float) -> Iterator[Piece]:
     """Yield the texts of a folder; what is no text is left out, and said to be."""
     left_out: list[SourceError] = []
-    size, before = _size(files), 0
+    size, before = max(1, _size(files)), 0
     for path in files:
+        own = path.stat().st_size
         try:
             characters, digest = scan_text(path)
         except SourceError as error:
             left_out.append(error)
-            continue
-        finally:
-            before += path.stat().st_size
-        with _open_text(path) as file:
-            for text in text_pieces(file, characters):
-                characters -= len(text)
-                ends = not characters
-                yield Piece(held_back(digest, share), text, ends, before / size)
+        else:
+            split, done = held_back(digest, share), 0
+            with _open_text(path) as file:
+                for text in text_pieces(file, characters):
+                    done += len(text)
+                    passed = (before + own * done / characters) / size
+                    yield Piece(split, text, done == characters, passed)
+        before += own
     if left_out:
         print(f"left out {len(left_out)} of {len(files)} files: {left_out[0]}", file=sys.stderr)
 

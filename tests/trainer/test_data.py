@@ -14,9 +14,10 @@ import prepare
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from batches import Batches, Dataset, open_dataset, read_meta, read_pickle
+from batches import Batches, Dataset, open_dataset, read_meta
 from data_report import Statistics, overlap
 from options import OptionError, Options
+from plain_pickle import read_pickle
 from sources import SourceError, parquet_documents
 from vocabulary import Pieces, characters_of, from_meta, train_bpe
 
