@@ -119,12 +119,14 @@ def scan_text(path: Path) -> tuple[int, bytes]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     digest, characters, bytes_read, blank = blake2b(digest_size=8), 0, 0, True
     with open(path, "rb") as file:
-        while data := file.read(PIECE):
+        data = b"begin"
+        while data:
+            data = file.read(PIECE)
             if not bytes_read and b"\0" in data[:8192]:
                 raise SourceError(f"{path} is a binary file, not a text")
-            waiting = len(decoder.getstate()[0])  # of a character that was cut
+            waiting = len(decoder.getstate()[0])  # bytes of a character that was cut
             try:
-                text = decoder.decode(data, final=len(data) < PIECE)
+                text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
                 raise SourceError(
                     f"{path} is not UTF-8 at byte {bytes_read - waiting + error.start}; convert it "
