@@ -44,6 +44,7 @@ BATCH_CHARACTERS = 2_000_000  # of text per task
 LARGE = 20_000_000  # bytes; from here on several processes tokenise
 MOST_WORKERS = 8  # unless asked for: more wait for the one that reads
 SHOWN = 5  # characters named in the warning
+SPLITS = ("train", "val")
 VERSION = 1
 
 
@@ -61,9 +62,7 @@ def main(arguments: list[str]) -> int:
     kind = args.tokenizer or source.tokenizer
     vocabulary, tally = write_splits(source, partial, kind, share, args)
     dtype = dtype_of(vocabulary)
-    train, val = (
-        np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in ("train", "val")
-    )
+    train, val = (np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in SPLITS)
     meta = {
         "version": VERSION, "dtype": dtype.name, "train_tokens": len(train),
         "val_tokens": len(val), "train_bytes": tally.splits["train"].bytes,
@@ -85,7 +84,7 @@ class Tally:
     def __init__(self, vocabulary: Characters | Pieces, one_text: bool) -> None:
         self.vocabulary = vocabulary
         self.statistics = Statistics(one_text)
-        self.splits = {"train": Split(), "val": Split()}
+        self.splits = {split: Split() for split in SPLITS}
         self.left_out: Counter[str] = Counter()  # characters the vocabulary lacks
 
     def add(self, pieces: list[Piece]) -> None:
@@ -110,11 +109,8 @@ def write_splits(source: Source, partial: Path, kind: str, share: float, args) -
     """
     stored, noted = partial / "vocabulary.json", partial / "progress.json"
     asked = [str(Path(args.source).resolve()), source.size, kind, args.vocab_size, share]
-    progress = {"asked": asked, "batches": 0, "train": 0, "val": 0}
-    with contextlib.suppress(OSError, ValueError):  # none, or torn
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        progress = found if found["asked"] == asked else progress
-    goes_on = progress["batches"] > 0  # after an interrupted run of the same command
+    progress = progress_of(noted, asked)
+    goes_on = progress["batches"] > 0
     if goes_on:
         vocabulary = from_meta(json.loads(stored.read_text(encoding="utf-8")))
         print(f"going on after {progress['batches']} batches", flush=True)
@@ -125,9 +121,13 @@ def write_splits(source: Source, partial: Path, kind: str, share: float, args) -
     large = source.size >= LARGE
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(progress_bar(source.size))
-        for pieces in islice(batches, progress["batches"]):
+
+        def count(pieces: list[Piece]) -> None:
             tally.add(pieces)
             bar.update(int(pieces[-1].done * source.size) - bar.n)
+
+        for pieces in islice(batches, progress["batches"]):
+            count(pieces)
         encoded = encode_batches(batches, vocabulary, dtype, args.workers if large else 1)
         stack.enter_context(contextlib.closing(encoded))
         if not goes_on:
@@ -137,22 +137,31 @@ def write_splits(source: Source, partial: Path, kind: str, share: float, args) -
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
             stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
-        files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in ("train", "val")}
+        files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in SPLITS}
         for split, file in files.items():  # drop what was written after the last note
             file.truncate(progress[split])
         for pieces, arrays in encoded:
-            tally.add(pieces)
+            count(pieces)
             for piece, tokens in zip(pieces, arrays, strict=True):
                 files[piece.split].write(tokens.tobytes())
             progress["batches"] += 1
             note_progress(noted, progress, files)
-            bar.update(int(pieces[-1].done * source.size) - bar.n)
+        bar.update(source.size - bar.n)  # rows without text may have followed
     try:
-        check_lengths([progress[s] // dtype.itemsize for s in ("train", "val")], args.block_size)
+        check_lengths([progress[s] // dtype.itemsize for s in SPLITS], args.block_size)
     except SourceError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return vocabulary, tally
+
+
+def progress_of(noted: Path, asked: list) -> dict:
+    """Return how far an interrupted run of the same command has come, or the beginning."""
+    with contextlib.suppress(OSError, ValueError):  # none, or torn
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        if found["asked"] == asked:
+            return found
+    return {"asked": asked, "batches": 0, **dict.fromkeys(SPLITS, 0)}
 
 
 def batches_of(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
@@ -177,7 +186,7 @@ def progress_bar(size: int) -> tqdm:
 
 def lengths_of(encoded: list[tuple[list[Piece], list[np.ndarray]]]) -> list[int]:
     """Return the tokens of the training and the validation split."""
-    lengths = {"train": 0, "val": 0}
+    lengths = dict.fromkeys(SPLITS, 0)
     for pieces, arrays in encoded:
         for piece, tokens in zip(pieces, arrays, strict=True):
             lengths[piece.split] += len(tokens)

@@ -71,7 +71,8 @@ def open_source(name: str, data_dir: Path) -> Source:
     if path.is_dir():
         files = [p for p in sorted(path.rglob("*")) if p.is_file()]
         files = [p for p in files if not any(s[0] == "." for s in p.relative_to(path).parts)]
-        return Source(partial(_folder, files), "char", 0.1, _size(files))
+        texts = scan_folder(files)
+        return Source(partial(_folder, texts), "char", 0.1, sum(t.size for t in texts))
     return _one_text(path, "char")
 
 
@@ -110,8 +111,17 @@ def _border(text: str) -> int:
     return len(text)
 
 
-def scan_text(path: Path) -> tuple[int, bytes]:
-    """Return a file's number of characters and a checksum, having read all of it.
+class Text(NamedTuple):
+    """A text file that has been read once."""
+
+    path: Path
+    size: int  # bytes
+    characters: int
+    digest: bytes
+
+
+def scan_text(path: Path) -> Text:
+    """Return what a text file holds, having read all of it.
 
     Raises:
         SourceError: it is empty, binary, or not UTF-8.
@@ -138,7 +148,20 @@ def scan_text(path: Path) -> tuple[int, bytes]:
             blank = blank and not text.strip()
     if blank:
         raise SourceError(f"{path} is empty")
-    return characters, digest.digest()
+    return Text(path, bytes_read, characters, digest.digest())
+
+
+def scan_folder(files: list[Path]) -> list[Text]:
+    """Return the texts among files; the others are left out, and said to be."""
+    texts, left_out = [], []
+    for file in files:
+        try:
+            texts.append(scan_text(file))
+        except SourceError as error:
+            left_out.append(error)
+    if left_out:
+        print(f"left out {len(left_out)} of {len(files)} files: {left_out[0]}", file=sys.stderr)
+    return texts
 
 
 def _open_text(path: Path) -> TextIO:
@@ -146,7 +169,7 @@ def _open_text(path: Path) -> TextIO:
 
 
 def _one_text(path: Path, tokenizer: str) -> Source:
-    characters, _ = scan_text(path)
+    _, size, characters, _ = scan_text(path)
 
     def read(share: float) -> Iterator[Piece]:
         train, done = int((1 - share) * characters), 0
@@ -156,29 +179,19 @@ def _one_text(path: Path, tokenizer: str) -> Source:
                     done += len(text)
                     yield Piece(split, text, False, done / characters)
 
-    return Source(read, tokenizer, 0.1, path.stat().st_size, one_text=True)
+    return Source(read, tokenizer, 0.1, size, one_text=True)
 
 
-def _folder(files: list[Path], share: float) -> Iterator[Piece]:
-    """Yield the texts of a folder; what is no text is left out, and said to be."""
-    left_out: list[SourceError] = []
-    size, before = max(1, _size(files)), 0
-    for path in files:
-        own = path.stat().st_size
-        try:
-            characters, digest = scan_text(path)
-        except SourceError as error:
-            left_out.append(error)
-        else:
-            split, done = held_back(digest, share), 0
-            with _open_text(path) as file:
-                for text in text_pieces(file, characters):
-                    done += len(text)
-                    passed = (before + own * done / characters) / size
-                    yield Piece(split, text, done == characters, passed)
-        before += own
-    if left_out:
-        print(f"left out {len(left_out)} of {len(files)} files: {left_out[0]}", file=sys.stderr)
+def _folder(texts: list[Text], share: float) -> Iterator[Piece]:
+    total, before = sum(text.size for text in texts), 0
+    for path, size, characters, digest in texts:
+        split, done = held_back(digest, share), 0
+        with _open_text(path) as file:
+            for piece in text_pieces(file, characters):
+                done += len(piece)
+                passed = (before + size * done / characters) / total
+                yield Piece(split, piece, done == characters, passed)
+        before += size
 
 
 def _size(files: list[Path]) -> int:
