@@ -57,15 +57,16 @@ class _Pile:
 
     def extend(self, rows: Rows) -> None:
         """Append many rows that all have the same columns."""
-        n, begun = len(rows.step), len(self.step)
+        begun = len(self.step)
         self.step.frombytes(rows.step.tobytes())
         self.line.frombytes(rows.line.tobytes())
-        self.rank.frombytes(bytes(8 * n))
-        for name, values in rows.columns.items():
+        self.rank.frombytes(rows.ranks.tobytes())
+        told = {name: values for name, values in rows.columns.items() if name != "rank"}
+        for name, values in told.items():
             column = self.columns.setdefault(name, array("d"))
             column.extend([MISSING] * (begun - len(column)))
             column.frombytes(values.tobytes())
-        self._last = dict.fromkeys(rows.columns)
+        self._last = dict.fromkeys(told)
 
     def _completes(self, row: int, record: Record) -> bool:
         return self.rank[row] == record.rank and self._last.keys().isdisjoint(record.values)

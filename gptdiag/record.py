@@ -62,6 +62,12 @@ class Rows(NamedTuple):
     columns: Mapping[str, NDArray[np.float64]]  # name -> (n,), MISSING where a row has no value
     kind: str = "step"  # or "eval", "read"
 
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Return the rank of each row, from the column of that name. (n,)"""
+        rank = self.columns.get("rank", np.zeros(len(self.step)))
+        return np.where(is_there(rank), rank, 0).astype(np.int64)
+
 
 def lines_read(lines: Sequence[int] | NDArray[np.int64]) -> Rows:
     """Return the mark that these lines were read, their numbers standing in other rows."""
@@ -112,13 +118,13 @@ def expand(items: Iterable[Item]) -> Iterator[Record | Problem]:
         elif isinstance(item, Rows) and item.kind == "read":
             yield from (Record("system", no, None, {}) for no in item.line.tolist())
         elif isinstance(item, Rows):
-            there = {n: is_there(values).tolist() for n, values in item.columns.items()}
-            columns = {n: values.tolist() for n, values in item.columns.items()}
-            for k, (no, step) in enumerate(
-                zip(item.line.tolist(), item.step.tolist(), strict=True)
-            ):
+            told = {n: values for n, values in item.columns.items() if n != "rank"}
+            there = {n: is_there(values).tolist() for n, values in told.items()}
+            columns = {n: values.tolist() for n, values in told.items()}
+            places = zip(item.line.tolist(), item.step.tolist(), item.ranks.tolist(), strict=True)
+            for k, (no, step, rank) in enumerate(places):
                 values = {n: column[k] for n, column in columns.items() if there[n][k]}
-                yield Record(item.kind, no, step, values)
+                yield Record(item.kind, no, step, values, rank=rank)
 
 
 def is_there(values: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from itertools import compress
+from itertools import compress, filterfalse, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from gptdiag.run import Bools, Floats, Ints
 
 _NUMBER = re.compile(r"(?<![\w.+-])[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\d.-])")
-_ODD = re.compile(r"[-+(:=] ?(?:nan|inf)|(?<![\w.])-\d", re.I)  # no example for its form
+_ODD = re.compile(r"[-+(:=] ?(?:nan|inf)(?!o)|(?<![\w.])-\d")  # no example for its form
 _DIGIT = re.compile(r"\d")
 _NUMERIC = re.compile(r"[-+.,\deEnaifNAIF]*")  # such a word could be a part of a number
 _OF_NUMBERS = b"0123456789+-.eEnaifNAIF"
@@ -26,8 +26,8 @@ _MARKS = bytes(code for code in range(1, 32) if code not in b"\t\n\r").decode()
 
 FEWEST = 16  # lines; fewer are read as fast one by one
 MOST_FORMS = 4
-TRIES = 3  # to find another form, until most lines are of the known ones
-MOST_TRIED = 100  # lines in search of a regular one
+SAMPLE = 20  # lines that are looked at for another form
+TRIES = 2  # of them that are tried
 MOST_STEPS = 10**15
 
 
@@ -67,7 +67,6 @@ class Alike:
     ) -> None:
         self._pattern, self._texts, self._scales = pattern, texts, scales or {}
         self._forms: list[Form] = []
-        self._tries = TRIES
 
     def read(self, texts: Sequence[str]) -> tuple[list[Part], Ints]:
         """Return the lines that are alike with the numbers of each group, and all other lines.
@@ -79,21 +78,22 @@ class Alike:
         rest = np.arange(len(texts))
         for form in self._forms.copy():
             rest = self._take(form, texts, rest, parts)
-        while len(rest) >= FEWEST and self._tries and len(self._forms) < MOST_FORMS:
-            begin = len(rest) * self._tries // (TRIES + 1)  # not the first lines, not the same ones
-            new = self._new_form([texts[k] for k in rest[begin : begin + MOST_TRIED].tolist()])
-            self._tries -= 1
-            if new is not None:
-                self._forms.append(new)
-                rest = self._take(new, texts, rest, parts)
-        if 2 * len(rest) < len(texts):
-            self._tries = TRIES
+        known = -1
+        while len(rest) >= FEWEST and known < len(self._forms) < MOST_FORMS:
+            known = len(self._forms)
+            rest = self._learn(texts, rest, parts)
         return parts, rest
 
-    def _new_form(self, texts: Sequence[str]) -> Form | None:
-        plain = (text for text in texts if not _ODD.search(text))
-        found = next(filter(None, map(self._pattern.match, plain)), None)
-        return form_of(found, self._texts) if found else None
+    def _learn(self, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
+        """Look for another form among the rest, and read its lines; return those left."""
+        some = [texts[k] for k in rest[:: len(rest) // SAMPLE + 1].tolist()]
+        found = filter(None, map(self._pattern.match, filterfalse(_ODD.search, some)))
+        for form in islice(filter(None, (form_of(one, self._texts) for one in found)), TRIES):
+            self._forms.append(form)
+            left = self._take(form, texts, rest, parts)
+            if len(left) < len(rest):
+                return left
+        return rest
 
     def _take(self, form: Form, texts: Sequence[str], rest: Ints, parts: list[Part]) -> Ints:
         """Read the lines of a form among the rest, if there are enough; return those left."""

@@ -82,9 +82,8 @@ class RegularLines:
     def __iter__(self) -> Iterator[Line | Rows]:
         source = iter(self._lines)
         while batch := list(islice(source, BATCH)):
-            numbers, texts = zip(*batch, strict=True)
-            no = np.array(numbers)
-            parts, rest = self._alike.read(texts)
+            parts, rest = self._alike.read([line[1] for line in batch])
+            no = np.array([line[0] for line in batch])
             found, others = self._one_by_one([batch[k] for k in rest.tolist()])
             for part in parts:
                 same = {n: np.full(len(part.at), self._texts[n](t)) for n, t in part.texts.items()}

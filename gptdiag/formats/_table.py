@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from gptdiag.formats._columns import floats
 from gptdiag.formats._pivot import LazyLines, row_text
 from gptdiag.formats._roles import Role, Roles, roles
+from gptdiag.formats._separated import table_of
 from gptdiag.formats._series import Wide, records
 from gptdiag.record import Item, Line, Problem, Record, is_there, problem
 from gptdiag.run import Floats, Ints
@@ -54,29 +56,35 @@ def cells(text: str) -> list[str]:
 def read_table(header: Sequence[str], lines: Iterable[Line]) -> Table:
     """Read the lines under a header; blank ones are passed over."""
     names = tuple(name.strip() for name in header)
-    width = len(names)
-    numbers: list[int] = []
-    pieces: list[tuple[Floats, ...]] = []
-    rows: list[list[str]] = []
+    parts: list[tuple[Ints, Floats]] = []  # lines, (lines, cells)
     problems: list[Problem] = []
-    for line in lines:
-        no, text = line
-        row = text.replace('"', "").split(",")
-        if len(row) != width and '"' in text:
-            row = cells(text)
-        if len(row) == width:
-            numbers.append(no)
-            rows.append(row)
-            if len(rows) == _BATCH:
-                pieces.append(tuple(map(floats, zip(*rows, strict=True))))
-                rows.clear()
-        elif text and not text.isspace():
-            problems.append(problem(line, f"{len(row)} cells, where the header has {width}"))
-    if rows:
-        pieces.append(tuple(map(floats, zip(*rows, strict=True))))
-    joined = map(np.concatenate, zip(*pieces, strict=True))
-    columns = dict(zip(names, joined, strict=True)) if pieces else {}
-    return Table(names, np.array(numbers, dtype=np.int64), columns, tuple(problems))
+    source = iter(lines)
+    while batch := list(islice(source, _BATCH)):
+        which, numbers = table_of([line[1] for line in batch], ",", len(names))
+        parts.append((np.array([line[0] for line in batch])[which], numbers))
+        rest = list(compress(batch, ~which))
+        rows = [_row(line.text, len(names)) for line in rest]
+        good = [len(row) == len(names) for row in rows]
+        if any(good):
+            told = np.array([floats(column) for column in zip(*compress(rows, good), strict=True)])
+            parts.append((np.array([line[0] for line in compress(rest, good)]), told.T))
+        problems += (
+            problem(line, f"{len(row)} cells, where the header has {len(names)}")
+            for line, row in zip(rest, rows, strict=True)
+            if len(row) != len(names) and line.text and not line.text.isspace()
+        )
+    line = np.concatenate([no for no, _ in parts]) if parts else np.zeros(0)
+    if not len(line):
+        return Table(names, line.astype(np.int64), {}, tuple(problems))
+    order = np.argsort(line)
+    joined = np.concatenate([numbers for _, numbers in parts])[order]
+    columns = dict(zip(names, np.ascontiguousarray(joined.T), strict=True))
+    return Table(names, line[order].astype(np.int64), columns, tuple(problems))
+
+
+def _row(text: str, width: int) -> list[str]:
+    row = text.replace('"', "").split(",")
+    return cells(text) if len(row) != width and '"' in text else row
 
 
 def wide_of(table: Table, axis: str, clock: str, columns: Mapping[str, Floats]) -> Wide:

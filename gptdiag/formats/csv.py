@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress, islice
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from gptdiag.formats._columns import (
     roles_of,
 )
 from gptdiag.formats._console import event, happenings
+from gptdiag.formats._separated import table_of
 from gptdiag.record import Line, Problem, Record, Rows, problem
 from gptdiag.run import Floats, Ints
 
@@ -79,6 +81,7 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _SEPARATORS = ",;\t|"
+_BEGINS_ROW = set("0123456789-+.,;\t")
 _RULE = re.compile(r"[\s|:-]*-[\s|:-]*$")  # below the header of a Markdown table
 _NO_MAP: Mapping[str, str] = {}
 _HEADER_WITHIN = 50  # lines from the top that may hold the header, for recognition
@@ -108,22 +111,24 @@ def parse(
     """
     table: _Table | None = None
     names: list[str] = []
-    for line in lines:
-        text = line.text
-        if not text or text.isspace():
-            continue
-        header = _header(text, columns) if table is None or not _is_row(text) else None
-        if header:
-            if table is not None:
-                yield from table.done()
-                yield event(line, "process_start", "the header comes again")
-            table = _Table(header)
-            yield facts_of(header.roles, line.no)
-        elif table is None:
-            names += [cell for cell in _cells(text, ",") if len(names) < 100]
-            yield from happenings(Line(line.no, text[:2000]))
-        else:
-            yield from table.add(line)
+    source = iter(lines)
+    while batch := list(islice(source, 1 if table is None else BATCH)):
+        for line in batch if table is None else table.take(batch):
+            text = line.text
+            if not text or text.isspace():
+                continue
+            header = _header(text, columns) if table is None or not _is_row(text) else None
+            if header:
+                if table is not None:
+                    yield from table.done()
+                    yield event(line, "process_start", "the header comes again")
+                table = _Table(header)
+                yield facts_of(header.roles, line.no)
+            elif table is None:
+                names += [cell for cell in _cells(text, ",") if len(names) < 100]
+                yield from happenings(Line(line.no, text[:2000]))
+            else:
+                yield from table.add(line)
     if table is not None:
         yield from table.done()
     missing = {r: own for r, own in columns.items() if table is None or r not in table.header.roles}
@@ -175,7 +180,7 @@ def _is_row(text: str) -> bool:
     """Return whether a line begins as rows do: with a number or an empty cell."""
     if text[0] == "|":
         return not text[1:].lstrip()[:1].isalpha()
-    return text[0] in "0123456789-+.,;\t\"'" and not text[:2].strip("\"'").isalpha()
+    return text[0] in {*_BEGINS_ROW, '"', "'"} and not text[:2].strip("\"'").isalpha()
 
 
 def _is_number(text: str) -> bool:
@@ -195,6 +200,22 @@ class _Table:
         self.numbers: list[int] = []
         self.lines: list[Ints] = []
         self.columns: dict[str, list[Floats]] = {role: [] for role in header.places}
+
+    def take(self, lines: list[Line]) -> list[Line]:
+        """Take the rows above any other header that hold nothing but numbers; return the rest."""
+        if self.header.separator == "|":
+            return lines
+        end = len(lines)
+        if not {line[1][:1] for line in lines} <= _BEGINS_ROW:
+            end = next((k for k, line in enumerate(lines) if line[1] and not _is_row(line[1])), end)
+        above = lines[:end]
+        texts = [line[1] for line in above]
+        which, numbers = table_of(texts, self.header.separator, self.header.width)
+        if which.any():
+            self.lines.append(np.array([line[0] for line in above], dtype=np.int64)[which])
+            for role, place in self.header.places.items():
+                self.columns[role].append(numbers[:, place])
+        return [*compress(above, ~which), *lines[end:]]
 
     def add(self, line: Line) -> Iterator[Record | Problem]:
         """Take a row, or yield what else the line is."""
@@ -221,5 +242,7 @@ class _Table:
         if self.rows:
             self._convert()
         if self.lines:
-            columns = {role: np.concatenate(parts) for role, parts in self.columns.items()}
-            yield from records_of(np.concatenate(self.lines), columns)
+            line = np.concatenate(self.lines)
+            order = np.argsort(line)
+            columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
+            yield from records_of(line[order], columns)

@@ -27,15 +27,12 @@ Traps:
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, compress, islice, pairwise
 from operator import not_
-
-import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
 from gptdiag.formats._learned import Learned, learn
@@ -209,19 +206,12 @@ class _Parser:
             yield from self._line_by_line(compress(batch, map(not_, stock)))
 
     def _steps(self, lines: list[Line]) -> Iterator[Record | Rows | Problem]:
-        """Read step lines together where they are regular, in ever smaller groups where not."""
-        regular = [line for line in lines if " mfu -" not in line[1]]  # those tell of a start
-        rows = _together(regular) if len(regular) >= FEWEST_TOGETHER else None
-        form = self._form(lines) if rows is None else None
-        if form is not None:
-            yield from self._alike(lines, form)
-        elif rows is None and len(lines) < 2 * FEWEST_TOGETHER:
+        """Read step lines together where they are much alike."""
+        form = self._form(lines)
+        if form is None:
             yield from self._line_by_line(lines)
-        elif rows is None:
-            yield from self._steps(lines[: len(lines) // 2])
-            yield from self._steps(lines[len(lines) // 2 :])
         else:
-            yield from self._around([rows, *(line for line in lines if " mfu -" in line[1])])
+            yield from self._around(RegularLines(lines, form.pattern, form.units))
 
     def _form(self, lines: list[Line]) -> Learned | None:
         """Return the form of step lines, None if they are not much alike."""
@@ -241,10 +231,6 @@ class _Parser:
         self._to_nats(found)
         mfu = {} if found.mfu is None else {"mfu_ema_pct": found.mfu}
         return {"step": float(found.step), **found.values, **mfu}
-
-    def _alike(self, lines: list[Line], form: Learned) -> Iterator[Record | Rows | Problem]:
-        """Read lines of one form together, the others by themselves."""
-        yield from self._around(RegularLines(lines, form.pattern, form.units))
 
     def _around(self, items: Iterable[Line | Rows]) -> Iterator[Record | Rows | Problem]:
         """Yield rows as they are, and read the lines beside them with what stood before each."""
@@ -337,37 +323,6 @@ class _Parser:
         for name in in_bits:
             if name != "val_loss" or not self.val_in_nats:
                 values[name] *= _NATS_PER_BIT
-
-
-def _together(lines: list[Line]) -> Rows | None:
-    """Return the rows of unaltered step lines, None if any of them is not quite regular.
-
-    Instead of matching each line, the words of all of them are replaced by commas at once and the
-    numbers read as a table; anything left over makes that fail.
-    """
-    numbers, texts = zip(*lines, strict=True)
-    n, text = len(texts), "\n".join(texts)
-    if text.endswith(" "):
-        text = "\n".join([t.rstrip() for t in texts])
-    words = ["iter ", ": loss ", ", time ", "ms, mfu ", "%"]
-    if "mfu" not in text:
-        words[3:] = ["ms"]
-    for word in words:
-        if text.count(word) != n:
-            return None
-        text = text.replace(word, "" if word in ("iter ", words[-1]) else ",")
-    try:
-        table = np.loadtxt(io.StringIO(text), delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        return None
-    step, *columns = table.T
-    if len(table) != n or len(columns) != len(words) - 2 or np.any(step % 1):
-        return None
-    if np.any(columns[-1] < 0):  # an mfu that is not measured yet tells of a process start
-        return None
-    names = ("loss", "wall_ms", "mfu_ema_pct")
-    line = np.array(numbers, dtype=np.int64)
-    return Rows(line, step.astype(np.int64), dict(zip(names, columns, strict=False)))
 
 
 def _record(kind: str, no: int, step: int, values: Mapping[str, Value], prefix: str) -> Record:

@@ -30,7 +30,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
-from gptdiag.formats._regular import FLOAT, RegularLines
+from gptdiag.formats._regular import FLOAT, RegularLines, pattern_of
 from gptdiag.record import MISSING, Line, Problem, Record, Rows, problem
 
 NAME = "torchtitan"
@@ -73,8 +73,9 @@ SAMPLES: dict[str, Record | str | None] = {
             "mem_bytes": float(2**30),
             "tokens_per_s_per_device": 900.0,
             "mfu_pct": 1.1,
+            "time_s": 1725152523.5,
         },
-        1725152523.5,
+        rank=3,
     ),
     "[titan] 2025-06-16 22:31:00,000 - root - INFO - validate step: 20  loss:  6.2100  memory: "
     "50.00GiB(62.50%)  tps: 9,000": Record("eval", 1, 20, {"val_loss": 6.21}, 1750113060.0),
@@ -88,12 +89,9 @@ SAMPLES: dict[str, Record | str | None] = {
     "[titan] 2025-06-16 22:31:00,000 - root - INFO - step: 3  lo": "cut off after the step number",
 }
 
-_DATE = (
-    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d) (?P<hour>\d\d):(?P<minute>\d\d):"
-    r"(?P<second>\d\d),(?P<milli>\d{3})"
-)
 _REGULAR = re.compile(
-    rf"(?:\[rank0\]: ?)?(?:\[titan\] )?{_DATE} - root - INFO - step: +(?P<step>\d{{1,15}})"
+    r"(?:\[rank(?P<rank>\d{1,6})\]: ?)?(?:\[titan\] )?(?P<day>\d{4}-\d\d-\d\d) (?P<hour>\d\d):"
+    r"(?P<minute>\d\d):(?P<milli>\d\d,\d{3}) - root - INFO - step: +(?P<step>\d{1,15})"
     rf" +loss: +(?P<loss>{FLOAT})(?: +grad_norm: +(?P<grad_norm>{FLOAT}))?"
     r" +memory: +(?P<gib>[\d.]+)GiB\([\d.]+%\) +(?:tps|wps): +(?P<tokens_per_s_per_device>[\d,]+)"
     rf"(?: +tflops: +(?P<tflops_per_device>[\d.,]+))?(?: +mfu: +(?P<mfu_pct>{FLOAT})%)?\s*$"
@@ -108,7 +106,7 @@ _NAMES = {
     "tflops": "tflops_per_device",
     "mfu": "mfu_pct",
 }
-_BARE = re.compile(r"(\d{1,15}) (\d+\.\d{6,}|nan|inf)\s*$")
+_BARE = re.compile(r"(?P<step>\d{1,15}) (?P<loss>\d+\.\d{6,}|nan|inf)\s*$")
 _CUT = re.compile(r" - INFO - step: +\d+(?: +l[os:]{0,4} *)?$")
 _STARTS = re.compile(
     r"Training starts at step (\d{1,15}), with local batch size (\d{1,15}), "
@@ -153,35 +151,47 @@ def _titan(text: str) -> bool:
 
 def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
     """Yield the step lines together, with times from their stamps, and what stands between."""
+    found, lines = pattern_of(lines, (_REGULAR, _BARE))
+    if found is _BARE:
+        for item in RegularLines(lines, _BARE):
+            yield from [item] if isinstance(item, Rows) else _other(item)
+        return
     first = True
-    before: tuple[float, float] | None = None  # step and time of the row before
-    for item in RegularLines(lines, _REGULAR, {"gib": ("mem_bytes", GIB)}):
+    before: dict[int, tuple[float, float]] = {}  # rank -> step and time of its row before
+    for item in RegularLines(lines, _REGULAR, {"gib": ("mem_bytes", GIB)}, texts={"day": _day}):
         if isinstance(item, Rows):
             if first:
                 yield Record("system", int(item.line[0]), None, {"time_over": "interval"})
                 first = False
-            rows, before = _timed(item, before)
-            yield rows
+            yield _timed(item, before)
         elif item.text and not item.text.isspace():
             yield from _other(Line(item.no, item.text[:2000]))
 
 
-def _timed(rows: Rows, before: tuple[float, float] | None) -> tuple[Rows, tuple[float, float]]:
-    """Return the rows with their clock and the time of a step, and the last step and time."""
+def _day(text: str) -> float:
+    """Return the beginning of a day in seconds since 1970.
+
+    Raises:
+        ValueError: there is no such day.
+    """
+    return float(np.datetime64(text, "s").astype(np.int64))
+
+
+def _timed(rows: Rows, before: dict[int, tuple[float, float]]) -> Rows:
+    """Return the rows with their clock and the time of a step; brings `before` up to date."""
     columns = dict(rows.columns)
-    year, month, day, hour, minute, second, milli = (
-        columns.pop(n) for n in ("year", "month", "day", "hour", "minute", "second", "milli")
-    )
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
-    columns["time_s"] = time = ((days * 24 + hour) * 60 + minute) * 60 + second + milli / 1000
-    step = rows.step.astype(np.float64)
-    earlier = before or (np.nan, np.nan)
-    steps, seconds = np.diff(step, prepend=earlier[0]), np.diff(time, prepend=earlier[1])
-    good = (steps > 0) & (seconds > 0)
-    ms = np.where(good, seconds * 1000.0 / np.where(good, steps, 1.0), MISSING)
-    columns["wall_ms"] = ms
-    return Rows(rows.line, rows.step, columns), (float(step[-1]), float(time[-1]))
+    day, hour, minute, ms = (columns.pop(name) for name in ("day", "hour", "minute", "milli"))
+    columns["time_s"] = time = day + (hour * 60 + minute) * 60 + ms / 1000
+    columns["wall_ms"] = np.full(len(time), MISSING)
+    for rank in np.unique(rows.ranks).tolist():
+        own = np.flatnonzero(rows.ranks == rank)
+        step = rows.step[own].astype(np.float64)
+        earlier = before.get(rank, (np.nan, np.nan))
+        steps, seconds = np.diff(step, prepend=earlier[0]), np.diff(time[own], prepend=earlier[1])
+        good = (steps > 0) & (seconds > 0)
+        columns["wall_ms"][own[good]] = seconds[good] * 1000.0 / steps[good]
+        before[rank] = float(step[-1]), float(time[own[-1]])
+    return rows._replace(columns=columns)
 
 
 def _other(line: Line) -> Iterator[Record | Problem]:
