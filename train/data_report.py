@@ -12,7 +12,8 @@ import numpy as np
 WINDOW = 32  # tokens in a window looked for in both splits; a power of two
 FILTER_BITS = 20  # of a hash, looked at first
 MOST_VAL = 20_000  # windows of the validation split that are looked up
-CHUNK = 2**20  # tokens looked at together
+PARTS = 100  # in which they are read
+CHUNK = 2**16  # tokens looked at together: their hashes fit a processor's cache
 MOST_UNITS = 2**18  # documents or lines watched for repetition
 LONG_LINE = 20  # characters; shorter lines repeat by nature
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the rolling hash: odd, bits well mixed
@@ -98,13 +99,18 @@ class Statistics:
 
 def chunks(tokens: np.ndarray, more: int = 0) -> Iterator[np.ndarray]:
     """Yield a split in parts that overlap by `more` tokens; a mapped file leaves memory again."""
-    mapped = getattr(tokens, "_mmap", None)  # of np.memmap
     for start in range(0, max(len(tokens) - more, 1), CHUNK):
         part = tokens[start : start + CHUNK + more]
         if len(part):
             yield part
-        if mapped is not None and hasattr(mapped, "madvise"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        leave_memory(tokens)
+
+
+def leave_memory(tokens: np.ndarray) -> None:
+    """Let go of the pages that a mapped file has brought into memory."""
+    mapped = getattr(tokens, "_mmap", None)  # of np.memmap
+    if mapped is not None and hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def unigram_entropy(*splits: np.ndarray) -> float:
@@ -127,8 +133,11 @@ def overlap(train: np.ndarray, val: np.ndarray) -> float:
         return 0.0
     apart = math.ceil((len(val) - WINDOW + 1) / MOST_VAL)
     first = np.arange(0, len(val) - WINDOW + 1, apart)
-    windows = val[first[:, None] + np.arange(WINDOW)]
-    wanted = np.unique(_hashes(windows.ravel())[::WINDOW])
+    hashes = []
+    for some in np.array_split(first, PARTS):
+        hashes.append(_hashes(val[some[:, None] + np.arange(WINDOW)].ravel())[::WINDOW])
+        leave_memory(val)
+    wanted = np.unique(np.concatenate(hashes))
     found = np.zeros(len(wanted), dtype=bool)
     maybe = np.zeros(1 << FILTER_BITS, dtype=bool)  # rules out nearly all windows at once
     low = np.uint64(len(maybe) - 1)
