@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import zlib
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 import torch
 from data_report import Split
 from options import HERE, OptionError, Options
+from plain_pickle import MOST_BYTES, read_pickle
 from torch import Tensor
 from vocabulary import from_meta
 
@@ -157,24 +156,9 @@ def read_meta(folder: Path) -> dict:
             raise OptionError(f"{folder}/meta.json does not describe uint16 or uint32 tokens")
         return meta
     if (folder / "meta.pkl").is_file():
-        return read_pickle((folder / "meta.pkl").read_bytes())
+        with open(folder / "meta.pkl", "rb") as file:
+            return read_pickle(file.read(MOST_BYTES + 1))
     return {}
-
-
-def read_pickle(data: bytes) -> dict:
-    """Return a pickled dictionary of plain values; anything that would run code is refused."""
-
-    class Plain(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> type:
-            raise OptionError(f"meta.pkl asks for {module}.{name}; only plain values are read")
-
-    try:
-        found = Plain(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError) as error:
-        raise OptionError(f"meta.pkl is damaged: {error}") from error
-    if not isinstance(found, dict):
-        raise OptionError("meta.pkl holds no dictionary")
-    return found
 
 
 def _tokens(path: Path, dtype: np.dtype) -> np.ndarray:

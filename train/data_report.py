@@ -12,7 +12,9 @@ import numpy as np
 WINDOW = 32  # tokens in a window looked for in both splits; a power of two
 FILTER_BITS = 20  # of a hash, looked at first
 MOST_VAL = 20_000  # windows of the validation split that are looked up
-CHUNK = 2**20  # tokens looked at together
+PARTS = 100  # in which they are read
+CHUNK = 2**16  # tokens looked at together: their hashes fit a processor's cache
+MOST_UNITS = 2**18  # documents or lines watched for repetition
 LONG_LINE = 20  # characters; shorter lines repeat by nature
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of the rolling hash: odd, bits well mixed
 
@@ -37,26 +39,48 @@ class Split:
 
 
 class Statistics:
-    """Counts while the documents pass by."""
+    """Counts while the documents pass by.
+
+    Repetition is exact up to MOST_UNITS different units. Of more, those are watched whose checksum
+    ends in zeros: all copies of a unit are, or none, and memory stays bounded.
+    """
 
     def __init__(self, one_text: bool) -> None:
         self.one_text = one_text
-        self.documents = self.bytes = 0
-        self.units = self.repeated = 0  # documents, or the long lines of a single text
-        self._seen: set[bytes] = set()
+        self.documents = int(one_text)
+        self.bytes = 0
+        self._begun = blake2b(digest_size=8)  # of the document that has not ended
+        self._times: dict[int, int] = {}  # each watched document, or long line of a single text
+        self._mask = 0  # of the checksums watched
 
-    def add(self, text: str) -> None:
-        """Count one document."""
-        self.documents += 1
-        self.bytes += len(text.encode("utf-8", errors="replace"))
-        units = text.splitlines() if self.one_text else [text]
-        for unit in units:
-            if self.one_text and len(unit) < LONG_LINE:
-                continue
-            digest = blake2b(unit.strip().encode("utf-8", errors="replace"), digest_size=8).digest()
-            self.units += 1
-            self.repeated += digest in self._seen
-            self._seen.add(digest)
+    def add(self, text: str, ends: bool = True) -> None:
+        """Count a document, or one more piece of it."""
+        data = text.encode("utf-8", errors="replace")
+        self.bytes += len(data)
+        if self.one_text:
+            for line in text.splitlines():
+                if len(line) >= LONG_LINE:
+                    self._watch(line.strip().encode("utf-8", errors="replace"))
+            return
+        self._begun.update(data)
+        if ends:
+            self.documents += 1
+            self._watch(self._begun.digest())
+            self._begun = blake2b(digest_size=8)
+
+    def _watch(self, unit: bytes) -> None:
+        digest = int.from_bytes(blake2b(unit, digest_size=8).digest(), "little")
+        if digest & self._mask:
+            return
+        self._times[digest] = self._times.get(digest, 0) + 1
+        while len(self._times) > MOST_UNITS:
+            self._mask = 2 * self._mask + 1
+            self._times = {d: n for d, n in self._times.items() if not d & self._mask}
+
+    @property
+    def duplicate_share(self) -> float:
+        """Return the share of the documents, or long lines, that stood there before."""
+        return 1 - len(self._times) / max(sum(self._times.values()), 1) if self._times else 0.0
 
     def summary(self, train: np.ndarray, val: np.ndarray) -> dict:
         """Return the figures; entropy in nats per token, as guessing by frequency would lose."""
@@ -68,20 +92,25 @@ class Statistics:
             "bytes_per_token": round(self.bytes / max(tokens, 1), 4),
             "unigram_entropy": round(unigram_entropy(train, val), 4),
             "duplicate_unit": "line" if self.one_text else "document",
-            "duplicate_share": round(self.repeated / max(self.units, 1), 4),
+            "duplicate_share": round(self.duplicate_share, 4),
             "val_overlap": round(overlap(train, val), 4),
         }
 
 
 def chunks(tokens: np.ndarray, more: int = 0) -> Iterator[np.ndarray]:
     """Yield a split in parts that overlap by `more` tokens; a mapped file leaves memory again."""
-    mapped = getattr(tokens, "_mmap", None)  # of np.memmap
     for start in range(0, max(len(tokens) - more, 1), CHUNK):
         part = tokens[start : start + CHUNK + more]
         if len(part):
             yield part
-        if mapped is not None and hasattr(mapped, "madvise"):
-            mapped.madvise(mmap.MADV_DONTNEED)
+        leave_memory(tokens)
+
+
+def leave_memory(tokens: np.ndarray) -> None:
+    """Let go of the pages that a mapped file has brought into memory."""
+    mapped = getattr(tokens, "_mmap", None)  # of np.memmap
+    if mapped is not None and hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def unigram_entropy(*splits: np.ndarray) -> float:
@@ -104,8 +133,11 @@ def overlap(train: np.ndarray, val: np.ndarray) -> float:
         return 0.0
     apart = math.ceil((len(val) - WINDOW + 1) / MOST_VAL)
     first = np.arange(0, len(val) - WINDOW + 1, apart)
-    windows = val[first[:, None] + np.arange(WINDOW)]
-    wanted = np.unique(_hashes(windows.ravel())[::WINDOW])
+    hashes = []
+    for some in np.array_split(first, PARTS):
+        hashes.append(_hashes(val[some[:, None] + np.arange(WINDOW)].ravel())[::WINDOW])
+        leave_memory(val)
+    wanted = np.unique(np.concatenate(hashes))
     found = np.zeros(len(wanted), dtype=bool)
     maybe = np.zeros(1 << FILTER_BITS, dtype=bool)  # rules out nearly all windows at once
     low = np.uint64(len(maybe) - 1)

@@ -10,7 +10,9 @@ import math
 
 import torch
 from model import GPT
+from speed import autocast
 from torch import Tensor
+from torch.amp import GradScaler
 
 SEQUENCES = 2  # looked at for activations and attention
 
@@ -70,26 +72,39 @@ def update_ratios(model: GPT, before: list[list[Tensor]]) -> dict[str, float]:
     return found
 
 
-def noise_scale(model: GPT, x: Tensor, y: Tensor, big_norm: float, tokens: int) -> float | None:
+def noise_scale(
+    model: GPT,
+    batch: tuple[Tensor, Tensor],
+    step_norm: float,
+    tokens: int,
+    dtype: str,
+    scaler: GradScaler,
+) -> float | None:
     """Return the gradient noise scale in tokens, None where this estimate cannot tell.
 
     Compares the gradient of half a micro-batch with that of the step. Batches far below the noise
-    scale gain from being larger, batches far above it do not.
+    scale gain from being larger, batches far above it do not. Both gradients must be computed
+    alike: rounding in one of them only would count as noise.
 
     Args:
-        big_norm: gradient norm of the whole step, before clipping; tokens: tokens of the step.
+        batch: the inputs and targets of a micro-batch, each (B, T).
+        step_norm: gradient norm of the whole step, before clipping; tokens: tokens of the step.
+        dtype: in which the step computes; scaler: which scales its loss.
 
     Source: McCandlish et al. (2018), arXiv:1812.06162, appendix A.
     """
+    x, y = batch
     half = max(1, x.shape[0] // 2)
     small = half * x.shape[1]
     if small >= tokens:
         return None
-    with torch.random.fork_rng():  # its dropout must not change that of the training
+    # Its dropout must not change that of the training.
+    with torch.random.fork_rng(), autocast(str(x.device), dtype):
         loss = model(x[:half], y[:half])[1]
-    small_norm = _norm(list(torch.autograd.grad(loss, list(model.parameters()))))
-    signal = (tokens * big_norm**2 - small * small_norm**2) / (tokens - small)
-    noise = (small_norm**2 - big_norm**2) / (1 / small - 1 / tokens)
+    gradients = torch.autograd.grad(scaler.scale(loss), list(model.parameters()))
+    small_norm = _norm(list(gradients)) / scaler.get_scale()
+    signal = (tokens * step_norm**2 - small * small_norm**2) / (tokens - small)
+    noise = (small_norm**2 - step_norm**2) / (1 / small - 1 / tokens)
     return noise / signal if signal > 0 and noise > 0 else None
 
 

@@ -5,7 +5,7 @@
     python train/prepare.py fineweb/000_00000.parquet --name=fineweb
 
 Everything is written into a folder beside the final one, which takes its place only when all is
-well. An interrupted run over parquet files goes on where it stopped.
+well. An interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,26 +13,38 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
 import sys
-from collections import deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from hashlib import blake2b
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from data_report import Split, Statistics
-from sources import Source, SourceError, default_name, open_source
+from sources import Piece, Source, SourceError, default_name, open_source
+from tokenise import encode_batches
 from tqdm import tqdm
-from vocabulary import Characters, Pieces, characters_of, from_meta, gpt2, train_bpe
+from vocabulary import (
+    SAMPLE,
+    Characters,
+    Pieces,
+    Sample,
+    characters_of,
+    dtype_of,
+    from_meta,
+    gpt2,
+    train_bpe,
+)
 
 BATCH_CHARACTERS = 2_000_000  # of text per task
-VOCABULARY_SAMPLE = 50_000_000  # characters a vocabulary is made from
 LARGE = 20_000_000  # bytes; from here on several processes tokenise
+MOST_WORKERS = 8  # unless asked for: more wait for the one that reads
+SHOWN = 5  # characters named in the warning
+SPLITS = ("train", "val")
 VERSION = 1
 
 
@@ -48,104 +60,137 @@ def main(arguments: list[str]) -> int:
     share = source.val_share if args.val_share is None else args.val_share
     partial = data_dir / f"{final.name}.partial"
     kind = args.tokenizer or source.tokenizer
-    prepare = prepare_text if source.text is not None else prepare_documents
-    vocabulary, statistics, texts = prepare(source, partial, kind, share, args)
+    vocabulary, tally = write_splits(source, partial, kind, share, args)
     dtype = dtype_of(vocabulary)
-    train, val = (
-        np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in ("train", "val")
-    )
+    train, val = (np.memmap(partial / f"{split}.bin", dtype=dtype, mode="r") for split in SPLITS)
     meta = {
         "version": VERSION, "dtype": dtype.name, "train_tokens": len(train),
-        "val_tokens": len(val), "train_bytes": texts["train"].bytes,
-        "val_bytes": texts["val"].bytes, "val_fingerprint": texts["val"].fingerprint,
-        "source": args.source, **vocabulary.meta(), "report": statistics.summary(train, val),
+        "val_tokens": len(val), "train_bytes": tally.splits["train"].bytes,
+        "val_bytes": tally.splits["val"].bytes, "source": args.source, **vocabulary.meta(),
+        "val_fingerprint": tally.splits["val"].fingerprint, "report": tally.summary(train, val),
     }  # fmt: skip
     (partial / "meta.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
     for name in ("progress.json", "vocabulary.json"):
         (partial / name).unlink(missing_ok=True)
     put_in_place(partial, final)
     tell(final, meta)
+    tell_left_out(tally.left_out)
     return 0
 
 
-def prepare_text(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write a single text whose end is held back; return what prepare_documents does."""
-    assert source.text is not None
-    vocabulary = make_vocabulary(kind, [source.text], args.vocab_size)
-    cut = int((1 - share) * len(source.text))
-    texts = {"train": Split(), "val": Split()}
-    for split, part in zip(texts.values(), (source.text[:cut], source.text[cut:]), strict=True):
-        split.add(part)
-    parts = [vocabulary.encode(part) for part in (source.text[:cut], source.text[cut:])]
-    check_lengths([len(part) for part in parts], args.block_size)
-    statistics = Statistics(one_text=True)
-    statistics.add(source.text)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for split, tokens in zip(("train", "val"), parts, strict=True):
-        # Not tofile: that does not say why it could not write.
-        (partial / f"{split}.bin").write_bytes(tokens.astype(dtype_of(vocabulary)).tobytes())
-    return vocabulary, statistics, texts
+class Tally:
+    """All that is counted while the pieces of a source pass by."""
+
+    def __init__(self, vocabulary: Characters | Pieces, one_text: bool) -> None:
+        self.vocabulary = vocabulary
+        self.statistics = Statistics(one_text)
+        self.splits = {split: Split() for split in SPLITS}
+        self.left_out: Counter[str] = Counter()  # characters the vocabulary lacks
+
+    def add(self, pieces: list[Piece]) -> None:
+        """Count pieces."""
+        for piece in pieces:
+            self.statistics.add(piece.text, piece.ends)
+            self.splits[piece.split].add(piece.text)
+            self.left_out.update(self.vocabulary.missing(piece.text))
+
+    def summary(self, train: np.ndarray, val: np.ndarray) -> dict:
+        """Return the figures of the report."""
+        left_out = {"characters_left_out": self.left_out.total()}
+        return self.statistics.summary(train, val) | left_out
 
 
-def prepare_documents(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
-    """Write many documents, some held back; return (vocabulary, statistics, texts of the splits).
+def write_splits(source: Source, partial: Path, kind: str, share: float, args) -> tuple:
+    """Write train.bin and val.bin and return (vocabulary, tally).
 
-    Several processes tokenise a large source; at most a few batches are in memory, and what is
-    written is noted down, so that an interrupted run goes on from there: it reads the texts again,
-    which is quick, and tokenises only what is missing.
+    At most a few batches are in memory, and what is written is noted down, so that an interrupted
+    run goes on from there: it reads the texts again, which is quick, and tokenises only what is
+    missing.
     """
-    documents = source.documents
     stored, noted = partial / "vocabulary.json", partial / "progress.json"
     asked = [str(Path(args.source).resolve()), source.size, kind, args.vocab_size, share]
-    progress = {"asked": asked, "batches": 0, "train": 0, "val": 0}
-    with contextlib.suppress(OSError, ValueError):  # none, or torn
-        found = json.loads(noted.read_text(encoding="utf-8"))
-        progress = found if found["asked"] == asked else progress
-    if progress["batches"]:  # of an interrupted run of the same command
+    progress = progress_of(noted, asked)
+    goes_on = progress["batches"] > 0
+    if goes_on:
         vocabulary = from_meta(json.loads(stored.read_text(encoding="utf-8")))
-        print(f"going on after {progress['batches']} batches")
+        print(f"going on after {progress['batches']} batches", flush=True)
     else:
-        sample = list(up_to(documents, VOCABULARY_SAMPLE)) if kind != "gpt2" else []
-        vocabulary = make_vocabulary(kind, sample, args.vocab_size)
-        documents = chain(sample, documents)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
-    dtype, statistics = dtype_of(vocabulary), Statistics(one_text=False)
-    splits = {"train": Split(), "val": Split()}
+        vocabulary = make_vocabulary(kind, source, share, args.vocab_size)
+    dtype, tally = dtype_of(vocabulary), Tally(vocabulary, source.one_text)
+    batches = batches_of(source.read(share))
+    large = source.size >= LARGE
     with contextlib.ExitStack() as stack:
-        files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in ("train", "val")}
+        bar = stack.enter_context(progress_bar(source.size))
+
+        def count(pieces: list[Piece]) -> None:
+            tally.add(pieces)
+            bar.update(int(pieces[-1].done * source.size) - bar.n)
+
+        for pieces in islice(batches, progress["batches"]):
+            count(pieces)
+        encoded = encode_batches(batches, vocabulary, dtype, args.workers if large else 1)
+        stack.enter_context(contextlib.closing(encoded))
+        if not goes_on:
+            if not large:  # a source that will not do leaves nothing behind
+                encoded = list(encoded)
+                check_lengths(lengths_of(encoded), args.block_size)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            stored.write_text(json.dumps(vocabulary.meta()), encoding="utf-8")
+        files = {s: stack.enter_context(open(partial / f"{s}.bin", "ab")) for s in SPLITS}
         for split, file in files.items():  # drop what was written after the last note
             file.truncate(progress[split])
-        bar = stack.enter_context(tqdm(total=source.size or None, unit="B", unit_scale=True))
-        documents = iter(documents)
-        batches = iter(lambda: list(up_to(documents, BATCH_CHARACTERS)), [])
-
-        def split_of(text: str) -> str:  # and count it
-            statistics.add(text)
-            split = "val" if held_back(text, share) else "train"
-            splits[split].add(text)
-            return split
-
-        for texts in islice(batches, progress["batches"]):
-            bar.update(sum(len(text) for text in texts))
-            for text in texts:
-                split_of(text)
-        encoded = encode_batches(batches, vocabulary, source.size, args.workers)
-        for texts, arrays in stack.enter_context(contextlib.closing(encoded)):
-            bar.update(sum(len(text) for text in texts))
-            for text, tokens in zip(texts, arrays, strict=True):
-                files[split_of(text)].write(tokens.astype(dtype).tobytes())
+        for pieces, arrays in encoded:
+            count(pieces)
+            for piece, tokens in zip(pieces, arrays, strict=True):
+                files[piece.split].write(tokens.tobytes())
             progress["batches"] += 1
             note_progress(noted, progress, files)
-    lengths = [(partial / f"{s}.bin").stat().st_size // dtype.itemsize for s in ("train", "val")]
+        bar.update(source.size - bar.n)  # rows without text may have followed
     try:
-        check_lengths(lengths, args.block_size)
+        check_lengths([progress[s] // dtype.itemsize for s in SPLITS], args.block_size)
     except SourceError:
-        shutil.rmtree(partial)
+        shutil.rmtree(partial, ignore_errors=True)
         raise
-    return vocabulary, statistics, splits
+    return vocabulary, tally
+
+
+def progress_of(noted: Path, asked: list) -> dict:
+    """Return how far an interrupted run of the same command has come, or the beginning."""
+    with contextlib.suppress(OSError, ValueError):  # none, or torn
+        found = json.loads(noted.read_text(encoding="utf-8"))
+        if found["asked"] == asked:
+            return found
+    return {"asked": asked, "batches": 0, **dict.fromkeys(SPLITS, 0)}
+
+
+def batches_of(pieces: Iterator[Piece]) -> Iterator[list[Piece]]:
+    """Yield pieces in lists of about BATCH_CHARACTERS, the same ones each time."""
+    batch: list[Piece] = []
+    characters = 0
+    for piece in pieces:
+        batch.append(piece)
+        characters += len(piece.text)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def progress_bar(size: int) -> tqdm:
+    """Return a bar over the bytes of the source; a log file gets a line each half minute."""
+    seconds = 0.1 if sys.stderr.isatty() else 30
+    return tqdm(total=size or None, unit="B", unit_scale=True, mininterval=seconds)
+
+
+def lengths_of(encoded: list[tuple[list[Piece], list[np.ndarray]]]) -> list[int]:
+    """Return the tokens of the training and the validation split."""
+    lengths = dict.fromkeys(SPLITS, 0)
+    for pieces, arrays in encoded:
+        for piece, tokens in zip(pieces, arrays, strict=True):
+            lengths[piece.split] += len(tokens)
+    return [*lengths.values()]
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -161,8 +206,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--val_share", type=float, help="share held back for validation (0.1)")
     parser.add_argument("--block_size", type=int, default=64,
                         help="shortest context that must fit both splits (64)")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1,
-                        help="processes that tokenise a large text")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, MOST_WORKERS),
+                        help="processes that tokenise a large text, about 50 MB each")  # fmt: skip
     parser.add_argument("--force", action="store_true", help="do it again if it is there")
     args = parser.parse_args(arguments)
     if args.val_share is not None and not 0 < args.val_share < 1:
@@ -172,65 +217,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return args
 
 
-def make_vocabulary(kind: str, texts: list[str], vocab_size: int) -> Characters | Pieces:
-    """Return the vocabulary of that kind, built from the texts where it must be."""
+def make_vocabulary(
+    kind: str, source: Source, share: float, vocab_size: int
+) -> Characters | Pieces:
+    """Return the vocabulary of that kind, made from the beginning of the source where it must be.
+
+    A single text gives all of its characters.
+    """
     if kind == "gpt2":
         return gpt2()
-    if not any(texts):
+    limit = math.inf if kind == "char" and source.one_text else SAMPLE
+    sample = Sample((piece.text for piece in source.read(share)), limit)
+    if kind == "char":
+        vocabulary: Characters | Pieces = characters_of(sample)
+    else:
+        print(f"training a vocabulary of {vocab_size:,} tokens", flush=True)
+        vocabulary = train_bpe(sample.of_few_words(), vocab_size)
+    if not sample.characters:
         raise SourceError("there is no text in it")
-    return characters_of(texts) if kind == "char" else train_bpe(iter(texts), vocab_size)
-
-
-def up_to(documents: Iterator[str], characters: int) -> Iterator[str]:
-    """Yield documents until so many characters have passed."""
-    for text in documents:
-        yield text
-        characters -= len(text)
-        if characters <= 0:
-            return
-
-
-def encode_batches(
-    batches: Iterator[list[str]], vocabulary: Characters | Pieces, size: int, workers: int
-) -> Iterator[tuple[list[str], list[np.ndarray]]]:
-    """Yield (texts, their tokens) in the order of the documents, a few batches at a time."""
-    if size < LARGE or workers < 2:
-        for texts in batches:
-            yield texts, [vocabulary.document(text) for text in texts]
-        return
-    pool = ProcessPoolExecutor(workers, initializer=_adopt, initargs=(vocabulary.meta(),))
-    try:
-        waiting: deque = deque()
-        for texts in batches:
-            waiting.append((texts, pool.submit(_encode, texts)))
-            if len(waiting) > 2 * workers:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
-    finally:  # also when interrupted: what nobody waits for is not begun
-        pool.shutdown(cancel_futures=True)
-
-
-def _finished(texts: list[str], future: Future) -> tuple[list[str], list[np.ndarray]]:
-    return texts, future.result()
-
-
-_own: list = []  # the vocabulary of a worker process
-
-
-def _adopt(meta: dict) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends the others
-    _own[:] = [from_meta(meta)]
-
-
-def _encode(texts: list[str]) -> list[np.ndarray]:
-    return [_own[0].document(text) for text in texts]
-
-
-def held_back(text: str, share: float) -> bool:
-    """Return whether a document is for validation: decided by its text, so copies go together."""
-    digest = blake2b(text.encode("utf-8", errors="replace"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") < share * 2**64
+    if not sample.is_all:
+        print(f"the vocabulary is made from the first {sample.characters:,} characters", flush=True)
+    return vocabulary
 
 
 def note_progress(path: Path, progress: dict, files: dict) -> None:
@@ -275,17 +282,34 @@ def tell(final: Path, meta: dict) -> None:
     )
 
 
-def dtype_of(vocabulary: Characters | Pieces) -> np.dtype:
-    """Return the smallest type that holds every token."""
-    return np.dtype(np.uint16 if vocabulary.vocab_size <= 2**16 else np.uint32)
+def tell_left_out(left_out: Counter[str]) -> None:
+    """Warn of characters that are not in the vocabulary, and so not in the data."""
+    if left_out:
+        shown = ", ".join(f"{c!a} {n:,} times" for c, n in left_out.most_common(SHOWN))
+        print(
+            f"warning: {left_out.total():,} characters of {len(left_out):,} kinds are left out: "
+            f"they are not in the vocabulary: {shown}{', ...' * (len(left_out) > SHOWN)}\n"
+            "  --tokenizer=bpe leaves out none",
+            file=sys.stderr,
+        )
+
+
+def _terminated(number: int, _: object) -> None:
+    raise KeyboardInterrupt(128 + number)
+
+
+def run(arguments: list[str]) -> int:
+    """Prepare a data set, tell what prevents it, and return the exit code."""
+    signal.signal(signal.SIGTERM, _terminated)  # ends like Ctrl-C, with an exit code of its own
+    try:
+        return main(arguments)
+    except (SourceError, OSError) as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:
+        print("prepare: interrupted; run the same command to go on", file=sys.stderr)
+        return stopped.args[0] if stopped.args else 130
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (SourceError, OSError) as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("prepare: interrupted; run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(run(sys.argv[1:]))

@@ -275,8 +275,8 @@ def main(arguments: list[str]) -> int:
             updated = clock(logged)
             if look:
                 extra |= update_ratios(model, old) | activations(model, x)
-                extra["noise_scale_tokens"] = noise_scale(model, x, y, norm.item(), tokens_per_step)
-                extra["weight_checksum"] = weight_checksum(model)
+                noise = noise_scale(model, (x, y), norm.item(), tokens_per_step, dtype, scaler)
+                extra |= {"noise_scale_tokens": noise, "weight_checksum": weight_checksum(model)}
 
             # Log.
             now = clock(logged)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,6 +12,9 @@ from sources import SourceError
 
 # GPT-2's rule for cutting text into words before merging; published in openai/gpt-2, encoder.py.
 WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+WORD = re.compile(r"\w+|[^\w\s]+")  # about the same, for counting
+SAMPLE = 50_000_000  # characters of a text that a vocabulary is made from
+DIFFERENT = 4_000_000  # bytes of different words among them; training keeps 60 to 80 times that
 GPT2_ROUNDED = 50304  # 50,257 rounded up to a multiple of 64: matrix products run faster
 
 
@@ -19,14 +24,18 @@ class Characters:
     def __init__(self, characters: str) -> None:
         self.characters = characters
         self.vocab_size = len(characters)
-        self._codes = np.full(max(map(ord, characters)) + 1, -1, dtype=np.int64)
+        self._codes = np.full(sys.maxunicode + 1, -1, dtype=np.int32)
         self._codes[[ord(c) for c in characters]] = np.arange(len(characters))
 
     def encode(self, text: str) -> np.ndarray:
         """Return the tokens of a text. (n,)"""
-        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        codes = self._codes[points[points < len(self._codes)]]
+        codes = self._codes[_points(text)]
         return codes[codes >= 0]
+
+    def missing(self, text: str) -> str:
+        """Return the characters of a text that are not in the vocabulary."""
+        points = _points(text)
+        return points[self._codes[points] < 0].tobytes().decode("utf-32-le")
 
     def document(self, text: str) -> np.ndarray:
         """Return the tokens of one of several documents: its text and an empty line."""
@@ -52,7 +61,11 @@ class Pieces:
 
     def encode(self, text: str) -> np.ndarray:
         """Return the tokens of a text. (n,)"""
-        return np.array(self.encoding.encode_ordinary(text), dtype=np.int64)
+        return self.encoding.encode_to_numpy(text, disallowed_special=())
+
+    def missing(self, text: str) -> str:
+        """Return nothing: bytes write every character."""
+        return ""
 
     def document(self, text: str) -> np.ndarray:
         """Return the tokens of one of several documents, with its end mark."""
@@ -68,12 +81,52 @@ class Pieces:
         return {"kind": self.kind, "vocab_size": self.vocab_size, "pieces": self.pieces}
 
 
+class Sample:
+    """The beginning of a text: as much as a vocabulary is made from."""
+
+    def __init__(self, texts: Iterable[str], most: float = SAMPLE) -> None:
+        self._texts, self._most = iter(texts), most
+        self.characters = 0  # that have passed
+        self.is_all = False  # of the text
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            if self.characters >= self._most:
+                return
+            self.characters += len(text)
+            yield text
+        self.is_all = True
+
+    def of_few_words(self) -> Iterator[str]:
+        """Yield the texts until they hold too many different words to merge in bounded memory."""
+        words: set[str] = set()
+        size = 0
+        for text in self:
+            new = set(WORD.findall(text)) - words
+            words |= new
+            size += sum(len(word.encode("utf-8", errors="replace")) for word in new)
+            yield text
+            if size > DIFFERENT:
+                return
+
+
 def characters_of(documents: Iterable[str]) -> Characters:
     """Return the vocabulary of all characters in the documents, in order."""
-    found: set[str] = {"\n"}
+    found = np.zeros(sys.maxunicode + 1, dtype=bool)
+    found[ord("\n")] = True
     for text in documents:
-        found.update(text)
-    return Characters("".join(sorted(found)))
+        found[_points(text)] = True
+    return Characters("".join(map(chr, np.flatnonzero(found).tolist())))
+
+
+def dtype_of(vocabulary: Characters | Pieces) -> np.dtype:
+    """Return the smallest type that holds every token."""
+    return np.dtype(np.uint16 if vocabulary.vocab_size <= 2**16 else np.uint32)
+
+
+def _points(text: str) -> np.ndarray:
+    """Return the numbers of the characters of a text. (n,) uint32"""
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def gpt2() -> Pieces:
