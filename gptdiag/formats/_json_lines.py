@@ -34,8 +34,8 @@ def _values(texts: list[str]) -> list[object]:
     whole = [text[:1] == "{" and text[-1:] == "}" for text in texts]
     if not all(whole):  # they are few, or no objects are here to be read quickly
         objects = iter(_values(list(compress(texts, whole))))
-        return [next(objects) if w else _alone(t) for t, w in zip(texts, whole, strict=True)]
-    return _together(texts) or list(map(_alone, texts))
+        return [next(objects) if w else value_of(t) for t, w in zip(texts, whole, strict=True)]
+    return _together(texts) or list(map(value_of, texts))
 
 
 def _together(texts: list[str]) -> list[object] | None:
@@ -47,26 +47,22 @@ def _together(texts: list[str]) -> list[object] | None:
     joined = f",{_MARK},".join(texts)
     if joined.count(_MARK) >= max(len(texts), 1):  # a text holds the mark itself
         return None
-    found = _array(f"[{joined}]")
+    found = value_of(f"[{joined}]")
+    if not isinstance(found, list):
+        return None
     marks = found[1::2]
     if len(found) != 2 * len(texts) - 1 or marks.count("--") != len(marks):
         return None
-    return found[::2]
+    values: list[object] = found[::2]
+    return values
 
 
-def _array(text: str) -> list[object]:
-    """Return a decoded array, an empty one if it is none."""
+def value_of(text: str) -> object:
+    """Return a JSON value, `BROKEN` if it is not whole."""
     for decode in (orjson.loads, json.loads):  # the first is quicker and knows no NaN
         try:
-            found: list[object] = decode(text)
+            found: object = decode(text)
             return found
         except (ValueError, RecursionError):
             pass
-    return []
-
-
-def _alone(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return BROKEN
+    return BROKEN

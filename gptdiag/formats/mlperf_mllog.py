@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gptdiag.formats._console import event, happenings
+from gptdiag.formats._json_lines import value_of
 from gptdiag.record import Line, Problem, Record, problem
 
 NAME = "mlperf_mllog"
@@ -66,6 +67,7 @@ _SETTINGS = {
     "gradient_accumulation_steps": "gradient_accumulation_steps",
     "max_sequence_length": "block_size",
 }
+_COUNTS = ("samples_count", "step", "epoch_num")
 _LOSSES = ("train_loss", "reduced_train_loss", "loss")
 _MARKS = ("cache_clear", "init_stop", "run_start", "block_start", "block_stop", "epoch_start")
 
@@ -96,15 +98,13 @@ class _Parser:
         self.before: tuple[int, float] | None = None  # step and seconds
 
     def read(self, line: Line, text: str) -> Iterator[Record | Problem]:
-        import json
-
+        said: Any = value_of(text)
         try:
-            said = json.loads(text)
             key, value = said["key"], said.get("value")
             meta = said.get("metadata") or {}
             time_s = float(said["time_ms"]) / 1000
             meta.get("status")
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             yield problem(line, "no whole JSON after :::MLLOG")
             return
         if key in ("eval_accuracy", "eval_loss"):
@@ -151,8 +151,10 @@ class _Parser:
         self, line: Line, key: str, value: object, meta: Mapping[str, Any], time_s: float
     ) -> Iterator[Record]:
         step = self._steps(meta)
-        stats = value if isinstance(value, dict) else {key: value}
-        loss = next((x for n in _LOSSES if (x := _float(stats.get(n))) is not None), None)
+        if isinstance(value, dict):
+            loss = next((x for n in _LOSSES if (x := _float(value.get(n))) is not None), None)
+        else:
+            loss = _float(value) if key in _LOSSES else None
         if step is None or loss is None:
             return
         values = {"loss": loss}
@@ -166,7 +168,7 @@ class _Parser:
 
     def _steps(self, meta: Mapping[str, Any]) -> int | None:
         """Return the optimizer step that a count of samples or tokens stands for."""
-        name = next((n for n in ("samples_count", "step", "epoch_num") if n in meta), "")
+        name = next(filter(meta.__contains__, _COUNTS), "")
         count = _float(meta.get(name))
         if count is None or not 0 <= count < 2**62:
             return None
