@@ -155,7 +155,7 @@ class _Console:
         tag = _TAG.search(text)
         if tag and tag[1] == "train_inner":
             yield from self.inner(line, tag[2])
-        elif found := _VALID.search(text):
+        elif " valid on " in text and (found := _VALID.search(text)):
             yield from self._valid(line, _pairs(_SPACED, found[2]), found[1])
         elif tag and tag[1] == "valid":
             fields = _json(tag[2])
@@ -166,7 +166,7 @@ class _Console:
         elif tag:
             return
         elif found := _PROGRESS.search(text):
-            fields = _pairs(_ASSIGNED, found[4])
+            fields = _assigned(found[4])
             if "loss" in fields:
                 running = self._undone(int(found[1]), int(found[2]), _loss_of(fields))
                 yield from self._step(line, fields, running)
@@ -176,7 +176,7 @@ class _Console:
     def inner(self, line: Line, text: str) -> Iterable[Record | Problem]:
         """Return what a line of train_inner says, from its fields on."""
         old = None if text[:1] == "{" else _INNER.match(text)
-        fields = _pairs(_ASSIGNED, old[3]) if old else _json(text)
+        fields = _assigned(old[3]) if old else _json(text)
         if "loss" not in fields or not 0 <= fields.get("num_updates", -1) < _MOST:
             return [problem(line, "no whole line of train_inner")]
         return self._step(line, fields, {"loss": _BIT * _loss_of(fields)})
@@ -259,6 +259,21 @@ def _number(value: object) -> float | None:
 
 def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, float]:
     return {name: number(value) for name, value in pattern.findall(text)}
+
+
+def _assigned(text: str) -> dict[str, float]:
+    """Return the fields of `loss=10.8, wps=15020, clip=0%` that are read."""
+    values = {}
+    for field in text.split(", "):
+        name, _, value = field.partition("=")
+        try:
+            if name in _FIELDS:
+                values[name] = float(value)
+            elif not name.isidentifier():
+                return _pairs(_ASSIGNED, text)
+        except ValueError:  # damaged, or with thousands separators
+            return _pairs(_ASSIGNED, text)
+    return values
 
 
 def _told(line: Line) -> Iterator[Record]:
