@@ -24,7 +24,8 @@ Traps:
     With `logging_nan_inf_filter` (the default) a loss that became NaN is printed as 0.0; beside a
     NaN gradient norm it is read as NaN. Entries wrapped by a terminal are joined. Python may write
     the entries much later than the progress bar on another stream. Some versions print the sum
-    over the accumulated batches as the loss. The loss of DPO, GRPO and their kin is no loss per
+    over the accumulated batches as the loss: it is divided by their number where the banner says
+    that and all evaluations agree. The loss of DPO, GRPO and their kin is no loss per
     token: it is `objective` here. An evaluation after the end may be of the best checkpoint.
 """
 
@@ -33,7 +34,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
 
 import numpy as np
@@ -67,6 +68,7 @@ from gptdiag.formats._hf_steps import (
     steps_of,
     steps_per_epoch,
 )
+from gptdiag.formats._hf_sums import are_sums, as_means
 from gptdiag.formats._regular import BATCH
 from gptdiag.record import Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Floats, Ints
@@ -253,20 +255,26 @@ class _Console:
                 text = f"the epoch goes back from {furthest:.4g} to {printed.epoch[begin]:.4g}"
                 yield event(Line(int(printed.line[begin]), ""), "process_start", text)
             furthest = np.fmax.reduce(printed.epoch[begin:end], initial=0.0)
-            told = steps_per_epoch(self.begins[section[begin]][1])
-            yield from self._process(printed.where(slice(begin, end)), told, own)
+            banner = self.begins[section[begin]][1]
+            yield from self._process(printed.where(slice(begin, end)), banner, own)
 
     def _process(
-        self, printed: Entries, per_epoch: float | None, bars: Ints
+        self, printed: Entries, banner: Mapping[str, Value], bars: Ints
     ) -> Iterator[Record | Rows]:
         entries, repeated, which = told_apart(printed)
-        step, source = steps_of(entries, per_epoch, bars)
+        step, source = steps_of(entries, steps_per_epoch(banner), bars)
         if source == COUNTED:
             step += self._offset(entries)
         self.earlier = entries.epoch, step
         first = int(entries.line[0])
         certain = source not in (COUNTED, PARTS)
         facts: dict[str, Value] = {} if certain else {"step_unit": "entry"}
+        batches = banner.get("gradient_accumulation_steps")
+        if isinstance(batches, int) and are_sums(entries, batches):
+            entries = as_means(entries, batches)
+            facts["loss_printed_as"] = f"the sum over {batches} accumulated batches"
+            text = f"loss = the printed loss / {batches}: it is {facts['loss_printed_as']}"
+            yield event(Line(first, ""), "note", f"{text}, as the evaluations show")
         yield Record("system", first, None, {"step_source": source, **facts})
         if source == BARS:
             line, _, total = bars[np.argmax(bars[:, 2])].tolist()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gptdiag.reader import parse_text
 from tests.helpers import run_of, source_text
 
@@ -78,3 +80,36 @@ def test_negative_rewards_and_text_beside_numbers_are_read_together() -> None:
     assert run.steps.step.tolist() == list(range(1, 101))
     assert run.steps.columns["rewards/chosen"].tolist() == [-k - 0.5 for k in range(1, 101)]
     assert set(run.steps.columns) == {"objective", "rewards/chosen"}
+
+
+def accumulating(batches: int, factor: float, evals: int = 5) -> str:
+    """Return a log whose training losses are printed too large by a factor."""
+    lines = ["***** Running training *****", "  Num examples = 640"]
+    lines += ["  Instantaneous batch size per device = 1"]
+    lines += [f"  Gradient Accumulation steps = {batches}"]
+    for k in range(1, 10 * evals + 1):
+        loss = 1.5 + 2 / k
+        lines.append(
+            f"{{'loss': {factor * loss:.4f}, 'grad_norm': 1.5, 'epoch': {k * batches / 640}}}"
+        )
+        if k % 10 == 0:
+            lines.append(f"{{'eval_loss': {loss + 0.1:.4f}, 'epoch': {k * batches / 640}}}")
+    return "\n".join(lines) + "\n"
+
+
+def test_a_loss_summed_over_accumulated_batches_becomes_their_mean() -> None:
+    run = run_of(accumulating(8, 8.0))
+    assert run.steps["loss"][[0, -1]].tolist() == pytest.approx([3.5, 1.54], abs=1e-4)
+    assert run.setting("loss_printed_as") == "the sum over 8 accumulated batches"
+    assert any("the printed loss / 8" in event.text for event in run.events)
+
+
+@pytest.mark.parametrize(
+    ("batches", "factor", "evals"), [(8, 1.0, 5), (8, 3.0, 5), (2, 2.0, 5), (8, 8.0, 2)]
+)
+def test_a_loss_is_no_sum_unless_all_evaluations_say_so(
+    batches: int, factor: float, evals: int
+) -> None:
+    run = run_of(accumulating(batches, factor, evals))
+    assert run.steps["loss"][0] == pytest.approx(3.5 * factor, abs=1e-3)
+    assert run.setting("loss_printed_as") is None
