@@ -209,8 +209,12 @@ def header(run: Run) -> str:
 
 
 def _guessed(run: Run) -> str:
-    """Return what the format had to guess, as it says itself."""
-    said = {"step_source": "step numbers are made from", "columns_read": "read as"}
+    """Return what the format had to guess or to convert, as it says itself."""
+    said = {
+        "step_source": "step numbers are made from",
+        "columns_read": "read as",
+        "loss_printed_as": "losses are divided, as each is printed as",
+    }
     told = [f"{words} {safe(str(run.system[n]))}" for n, words in said.items() if n in run.system]
     return "".join(f"; {text}" for text in told)
 
