@@ -213,7 +213,7 @@ def _guessed(run: Run) -> str:
     said = {
         "step_source": "step numbers are made from",
         "columns_read": "read as",
-        "loss_printed_as": "losses are divided, as each is printed as",
+        "loss_printed_as": "the printed training losses are divided: each is",
     }
     told = [f"{words} {safe(str(run.system[n]))}" for n, words in said.items() if n in run.system]
     return "".join(f"; {text}" for text in told)
