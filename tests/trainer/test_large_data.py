@@ -31,7 +31,8 @@ from tests.trainer.helpers import PYTHON
 
 Words = Callable[[int], str]
 SLOWLY = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if tests run in the background
 sys.path.insert(0, {folder!r})
 import prepare
 prepare.BATCH_CHARACTERS, prepare.LARGE = 4000, 0
