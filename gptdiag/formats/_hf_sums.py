@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from gptdiag.formats._hf import EVAL, STEP, Entries
-from gptdiag.record import Value, is_there
+from gptdiag.record import is_there
 
 _FEWEST_BATCHES = 4  # in an update: below, a training loss may be as many times the evaluated one
 _FEWEST_PAIRS = 3
 _NEAR = (0.7, 1.4)  # training loss / (batches x evaluated loss), for each evaluation
 
 
-def are_sums(entries: Entries, batches: Value) -> bool:
+def are_sums(entries: Entries, batches: int) -> bool:
     """Return whether the training losses are sums over the batches of an update, not their mean.
 
     Nothing on the line tells. Evaluations do, whose loss is a mean: no model is trained at several
@@ -21,7 +21,7 @@ def are_sums(entries: Entries, batches: Value) -> bool:
     Args:
         batches: accumulated for each update, as the trainer says when it begins.
     """
-    if not isinstance(batches, int) or batches < _FEWEST_BATCHES:
+    if batches < _FEWEST_BATCHES:
         return False
     loss, val_loss = entries.column("loss"), entries.column("eval_loss")
     trained = np.flatnonzero((entries.kind == STEP) & (loss > 0))
