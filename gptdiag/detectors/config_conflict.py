@@ -20,7 +20,8 @@ Remedy:
 
 Blind spots:
     Settings that the log does not print; conflicts with the data or with a checkpoint, unless the
-    trainer printed their sizes.
+    trainer printed their sizes. How often is evaluated is judged for nanoGPT's training loop only:
+    other trainers also evaluate at the end, save apart from it, or take 0 for no evaluation.
 
 Source:
     karpathy/nanoGPT model.py and train.py: what they assert, and what they silently accept.
@@ -37,6 +38,8 @@ from gptdiag.record import Value
 from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
+
+NANOGPT = ("nanogpt", "gptdiag_jsonl")  # formats whose trainer saves only where it evaluates
 
 
 class _Conflict(NamedTuple):
@@ -95,7 +98,7 @@ def _schedule(run: Run) -> Iterator[_Conflict]:
             {"warmup_iters": max(1, round(end / 20))},
         )
     interval, last = run.number("eval_interval"), run.number("max_iters")
-    if interval and last and interval > last:
+    if run.format in NANOGPT and interval and last and interval > last:
         yield _Conflict(
             ("eval_interval", "max_iters"),
             f"eval_interval = {interval:.0f} is above max_iters = {last:.0f}",
@@ -114,7 +117,7 @@ def _ranges(run: Run) -> Iterator[_Conflict]:
         ("min_lr", 0.0, 1e9, 6e-5, "a step size"),
         ("weight_decay", 0.0, 1e9, 0.1, "a rate of decay"),
         ("grad_clip", 0.0, 1e9, 1.0, "a length, or 0 for none"),
-        ("eval_iters", 1.0, 1e9, 200, "a number of batches"),
+        ("eval_iters", float(run.format in NANOGPT), 1e9, 200, "a number of batches"),
         ("batch_size", 1.0, 1e9, 12, "a number of sequences"),
     )
     for name, low, high, usual, what in rules:

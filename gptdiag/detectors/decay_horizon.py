@@ -12,8 +12,9 @@ How it decides:
     From the settings in the log, by the trainer's own formula. A warning when the planned last step
     still has more than half of the peak rate although the schedule should decay, when warm-up takes
     more than half of the steps, or when a fifth of the steps run below a hundredth of the peak; a
-    note when the floor itself is that high, when a third of the steps run at it, or when AdamW
-    starts a new model at a third of the usual rate or more without warm-up.
+    note when the floor itself is that high, when a third of the steps run at it, when a trial of
+    fewer than 100 steps is mostly warm-up, or when AdamW starts a new model at a third of the usual
+    rate or more without warm-up.
 
 Example:
     max_iters = 2000
@@ -48,6 +49,7 @@ from gptdiag.run import Run
 from gptdiag.wording import count, nats_lower, percent
 
 FULL_DECAY = "0.05 to 0.15 nats for a full decay, on models of 25 M to 400 M parameters"
+SETTLED = 100  # steps in which AdamW's averages settle; a shorter run is a trial of the machine
 SAMPLES = 1000  # points of the schedule that are looked at
 
 
@@ -144,7 +146,7 @@ def _long_warmup(run: Run, plan: _Plan, options: Options) -> Finding | None:
         return None
     shorter = max(1, round(plan.steps / 20))
     reached = "never reaches its peak" if share >= 1 else "is at its peak only late"
-    return _finding(
+    found = _finding(
         run,
         f"Warm-up takes {count(plan.warmup)} of the run's {count(plan.steps)} steps "
         f"({percent(min(share, 1.0))}): the rate {reached}.",
@@ -158,6 +160,7 @@ def _long_warmup(run: Run, plan: _Plan, options: Options) -> Finding | None:
         ),
         share,
     )
+    return replace(found, severity="note") if plan.steps < SETTLED else found
 
 
 def _ends_early(run: Run, plan: _Plan, options: Options) -> Finding | None:

@@ -31,9 +31,15 @@ _CRASHES = (
         "out of memory",
     ),
     (
-        re.compile(r"NCCL.*(?:timeout|timed out|error)|Watchdog caught collective", re.I),
+        # PyTorch's own log marks what is only a warning, as of a store that ranks leave, by a W.
+        re.compile(
+            r"^(?!.*\[[IW]\d{3,4} .*ProcessGroupNCCL)"
+            r"(?:.*NCCL.*(?:timeout|timed out|error)|.*Watchdog caught collective)",
+            re.I,
+        ),
         "NCCL failure",
     ),
+    (re.compile(r"\[launch\.py:\d+:sigkill_handler\] .*exits with return code = "), "a rank died"),
     (re.compile(r"Segmentation fault|SIGSEGV"), "segmentation fault"),
     (re.compile(r"\bSIGKILL\b|^(?:\S+:\s+line \d+:\s+\d+\s+)?Killed\b|oom-kill", re.I), "killed"),
     (re.compile(r"\bSIGABRT\b|core dumped|^Aborted\b"), "aborted"),

@@ -13,6 +13,18 @@ from tests.helpers import analysis_of, finding_of, outcome_of, run_of
 
 SEEDS = range(4)
 
+WITHOUT_EVALUATION = """\
+------------------------ arguments ------------------------
+  eval_interval ................................... 1000000
+  eval_iters ...................................... 0
+  lr .............................................. 0.0003
+-------------------- end of arguments ---------------------
+ iteration       10/     200 | elapsed time per iteration (ms): 99.0 | learning rate: 3.0E-05 | \
+lm loss: 9.100000E+00 | loss scale: 1.0 | grad norm: 2.5 | number of skipped iterations:   0 |
+ iteration       20/     200 | elapsed time per iteration (ms): 98.0 | learning rate: 6.0E-05 | \
+lm loss: 8.900000E+00 | loss scale: 1.0 | grad norm: 2.1 | number of skipped iterations:   0 |
+"""
+
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_overfitting_names_the_best_step_and_its_checkpoint(seed: int) -> None:
@@ -300,6 +312,19 @@ def test_conflicts(config: dict[str, float]) -> None:
     finding = finding_of(Recipe(structured=True, config=config), "GD505")
     name, value = next(iter(config.items()))
     assert f"{name} = {value}" in finding.message
+
+
+def test_an_evaluation_switched_off_is_no_conflict_elsewhere() -> None:
+    run = run_of(WITHOUT_EVALUATION)
+    assert (run.number("eval_iters"), run.number("eval_interval")) == (0, 1000000)
+    assert outcome_of(run, "GD505").status == "clear"
+
+
+@pytest.mark.parametrize(("steps", "severity"), [(40, "note"), (2000, "warning")])
+def test_a_warm_up_that_fills_a_trial_is_a_note(steps: int, severity: str) -> None:
+    config = {"max_iters": steps, "warmup_iters": steps - 1, "lr_decay_iters": steps}
+    recipe = Recipe(steps=steps, structured=True, config=config)
+    assert finding_of(recipe, "GD501").severity == severity
 
 
 def test_low_use_is_never_said_of_an_unknown_device() -> None:
