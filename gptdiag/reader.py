@@ -21,6 +21,7 @@ from gptdiag.run import Run, SourceText
 from gptdiag.source import read_text
 
 SAMPLE_LINES = 400  # non-empty lines of the head, and of the tail, that sniffing sees
+MOST_STRETCHES = 25  # of so many lines that are looked at where head and tail say nothing
 HEAD = 256  # bytes that a format may claim a binary file by
 FLOOR = 0.15  # below this score a format is not recognised
 LOG_ENDINGS = (
@@ -262,8 +263,7 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))
         scores = {f.name: f.sniff(head, tail) for f in known}
     if max(scores.values()) < FLOOR and not foreign:  # a script above the log, a report below it
-        middle = _middle(text.lines)
-        scores = {f.name: f.sniff(middle, []) for f in known}
+        scores = _inside(text.lines, known) or scores
     ranked = sorted(scores, key=lambda name: -scores[name])
     best = ranked[0]
     if sum(_PYTHON.match(line.text) is not None for line in tail) >= _SOURCE_LINES:
@@ -290,10 +290,16 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
     return formats()[best]
 
 
-def _middle(lines: Sequence[str]) -> list[Line]:
-    """Return lines from all over a text, in seven stretches."""
-    starts = [len(lines) * k // 8 for k in range(1, 8)]
-    return [line for at in starts for line in _sample(lines, range(at, len(lines)))[:100]]
+def _inside(lines: Sequence[str], known: Sequence[Format]) -> dict[str, float]:
+    """Return the scores of the last stretch of a text that some format knows; none if none does."""
+    stretches = min(-(-len(lines) // SAMPLE_LINES), MOST_STRETCHES)
+    for k in range(stretches - 1, -1, -1):
+        begin, end = len(lines) * k // stretches, len(lines) * (k + 1) // stretches
+        stretch = _sample(lines, range(begin, end))
+        scores = {f.name: f.sniff(stretch, []) for f in known}
+        if max(scores.values()) >= FLOOR:
+            return scores
+    return {}
 
 
 def _sample(lines: Sequence[str], order: range) -> list[Line]:

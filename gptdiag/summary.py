@@ -15,6 +15,8 @@ from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
 from gptdiag.wording import digits_of
 
+LAST_BATCHES = 20  # logged losses whose median is the last training loss, at most
+
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -27,6 +29,7 @@ class Losses:
     last_train_is_evaluated: bool
     last_step: int | None
     quantum: float
+    last_train_of: int = 1  # logged batch losses whose median it is, if it was not evaluated
     last_batches: float | None = (
         None  # logged batches, where dropout keeps them above the evaluation
     )
@@ -106,10 +109,11 @@ def _losses(run: Run) -> Losses:
     curve = curve_of(run)
     steps = run.steps["loss"]
     steps = steps[np.isfinite(steps)]
-    train = float(np.median(steps[-20:])) if len(steps) else None
+    batches = min(max(len(steps) // 10, 1), LAST_BATCHES)  # a tenth of a short log is its end
+    train = float(np.median(steps[-batches:])) if len(steps) else None
     quantum = digits_of(steps)
     if curve is None:
-        return Losses(None, None, None, train, False, None, quantum)
+        return Losses(None, None, None, train, False, None, quantum, batches)
     evaluated = bool(np.isfinite(curve.train[-1]))
     return Losses(
         best_val=float(curve.val[curve.best]),
@@ -119,6 +123,7 @@ def _losses(run: Run) -> Losses:
         last_train_is_evaluated=evaluated,
         last_step=int(curve.step[-1]),
         quantum=curve.quantum,
+        last_train_of=batches,
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
     )
@@ -148,7 +153,8 @@ def _speed(run: Run, model: Model, last: int | None, planned: float | None) -> S
         tokens_per_s = float(np.nanmedian(printed))
     known = (times.evals >= 2 and times.holds_evals) or times.evals == 0
     remaining = None
-    if planned and last is not None and last < planned:
+    ended = any(e.line > times.line[-1] for e in run.event("end"))  # by a clock, or at its target
+    if planned and last is not None and last < planned and not ended:
         per_step = times.typical_ms
         if times.evals >= 2:
             span = max(int(run.evals.step[-1] - run.evals.step[0]), 1)

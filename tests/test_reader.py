@@ -174,3 +174,13 @@ def test_text_without_words_is_of_no_tool(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_all(path)
     assert "TensorBoard" not in str(caught.value)
+
+
+def test_a_log_between_a_script_and_a_report_is_found() -> None:
+    """Head and tail say nothing, and the steps are few among thousands of lines."""
+    script = [f"    value_{k} = compute(value_{k - 1})" for k in range(3000)]
+    steps = [f"step:{k}00/2000 train_loss:{6 - k / 4:.4f} train_time:{k}9000ms step_avg:90.00ms"
+             for k in range(1, 12)]  # fmt: skip
+    report = [f"rescored document {k} of 700" for k in range(700)]
+    (run,) = runs_of("\n".join([*script, *steps, *report]) + "\n")
+    assert (run.format, len(run.steps)) == ("modded_nanogpt", 11)

@@ -57,3 +57,18 @@ def test_a_setting_of_auto_is_what_the_trainer_chose() -> None:
     run = replace(run_of(Recipe()), config={"device": "auto"}, system={"device": "cuda"})
     assert run.setting("device") == "cuda"
     assert replace(run, system={}).setting("device") == "auto"
+
+
+def test_the_last_training_loss_of_a_short_log_is_of_its_end() -> None:
+    lines = [f" iteration {k}/ 12 | elapsed time per iteration (ms): 90.0 | lm loss: {13 - k}.0 |"
+             for k in range(1, 13)]  # fmt: skip
+    losses = summarise(run_of("\n".join(lines) + "\n")).losses
+    assert (losses.last_train, losses.last_train_of) == (1.0, 1)
+
+
+def test_a_run_that_says_it_has_ended_has_nothing_to_go() -> None:
+    lines = [f"step:{k}/900 train_loss:{9 - k / 10:.4f} train_time:{90 * k}ms step_avg:90.00ms"
+             for k in range(1, 40)]  # fmt: skip
+    assert summarise(run_of("\n".join(lines) + "\n")).speed.remaining_ms == pytest.approx(77_490)
+    lines.append("stopping_early: wallclock_cap train_time:3510ms step:39/900")
+    assert summarise(run_of("\n".join(lines) + "\n")).speed.remaining_ms is None

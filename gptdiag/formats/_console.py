@@ -58,6 +58,8 @@ _GPU = re.compile(
     r"(?:[A-Z0-9][\w.-]*[ -]?){1,6}"
 )
 _RANK = re.compile(r"(?:\[(?:default)?rank|\brank[ =:])(\d{1,6})\b|^\s*(\d{1,4}):\s", re.I)
+_LABEL = re.compile(r" {0,4}\d{1,5}:(?: (?=\S))?")  # of `srun --label`
+_LABEL_BEGINS = frozenset(" 0123456789")
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 
 
@@ -107,6 +109,16 @@ def rank_of(prefix: str) -> int:
     """
     match = _RANK.search(prefix)
     return int(match[1] or match[2]) if match else 0
+
+
+def unlabelled(text: str) -> str:
+    """Return a line without the number of the task that SLURM puts before it.
+
+    >>> unlabelled("0: [batch=1/9]:"), unlabelled(" 0:   Train x: 1"), unlabelled("Train x: 1")
+    ('[batch=1/9]:', '  Train x: 1', 'Train x: 1')
+    """
+    label = _LABEL.match(text) if text[:1] in _LABEL_BEGINS else None
+    return text[label.end() :] if label else text
 
 
 def clock_of(prefix: str) -> float | None:

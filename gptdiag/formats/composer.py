@@ -31,7 +31,7 @@ import numpy as np
 
 from gptdiag.formats._block_evals import Evaluations
 from gptdiag.formats._blocks import Blocks, NamedNumbers, Names, value_of
-from gptdiag.formats._console import NUMBER, event, happenings
+from gptdiag.formats._console import NUMBER, event, happenings, unlabelled
 from gptdiag.record import MISSING, Item, Line, Record, Rows, is_there
 from gptdiag.run import Floats
 
@@ -80,7 +80,7 @@ _BATCHES = ("time/batch", "trainer/global_step")
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
     """Return how sure we are, 0 to 1: headers and the lines under them settle it."""
-    lines = sorted({*head, *tail})
+    lines = [(no, unlabelled(text)) for no, text in sorted({*head, *tail})]
     headers = sum(text[:1] == "[" and _HEADER.match(text) is not None for _, text in lines)
     metrics = sum(text[:1] in " \t" and _METRIC.match(text) is not None for _, text in lines)
     return min(0.95, 0.6 + 0.05 * (headers + metrics)) if headers or metrics > 2 else 0.0
@@ -92,7 +92,7 @@ def parse(lines: Iterable[Line]) -> Iterator[Item]:
     counts = _Counts()
     groups = NamedNumbers(_METRIC, ": ").groups
     for line in lines:
-        no, text = line
+        no, text = line[0], unlabelled(line[1])
         found = groups(text) if text[:1] in " \t" else None
         if found:
             kind, name, value = found

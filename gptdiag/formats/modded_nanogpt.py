@@ -10,9 +10,10 @@ Recognised lines:
     December 2024 print no training loss. `step:N/M val_loss:L ... train_time:Tms step_avg:Ams`,
     the mean over all ranks and 10 million fixed tokens after N updates. parameter-golf adds
     `val_bpb` and prints every 200th step; its later entries write `N/M train_loss: L train_time:
-    1.6m tok/s: R` and `N/M val_loss: L val_bpb: B`. Step times are differences of train_time, a
-    clock that stands still during validation. Of what the script prints about itself: batch size,
-    sequence length, parameters, devices, and whether window or batch size follow a schedule.
+    1.6m tok/s: R` and `N/M val_loss: L val_bpb: B`, some `step:N/M loss:L t:Tms avg:Ams`. Step
+    times are differences of train_time, a clock that stands still during validation. Of what the
+    script prints about itself: batch size, sequence length, parameters, devices, and whether window
+    or batch size follow a schedule.
 
 Not in this log:
     Learning rate, gradient norm, training loss since December 2024. Where steps are not printed
@@ -74,6 +75,9 @@ SAMPLES: dict[str, Record | str | None] = {
     "1776140000.250 4000/20000 val_loss: 2.7001 val_bpb: 1.1802": Record(
         "eval", 1, 4000, {"val_loss": 2.7001, "val_bpb": 1.1802}, 1776140000.25
     ),
+    "step:1000/9000 loss:3.3101 aux:0.0210 t:91500ms avg:91.5ms": Record(
+        "step", 1, 1000, {"loss": 3.3101, "aux": 0.021}
+    ),
     "stopping_early: wallclock_cap train_time:600061ms step:13764/20000": Record(
         "event", 1, 13764, {"name": "end", "text": "stopping_early: wallclock_cap"}
     ),
@@ -98,13 +102,14 @@ _REGULAR = (  # the step lines of an era, and ms per unit of their clock
 )
 _LINE = re.compile(
     r"(?:(\d{9,10}\.\d+) )?(?:step:)?(\d{1,9})/(\d{1,9}) (?:(\[[^\]]*\]) )?"
-    r"((?:train_loss|val_loss|train_time): ?[-+\dni].*)$"
+    r"((?:train_loss|val_loss|train_time|loss): ?[-+\dni].*)$"
 )
 _FIELD = re.compile(rf"(?<![\w/])([A-Za-z_][\w/]*): ?({NUMBER})(ms|s|m)?(?![\w.])")
 _CUT = re.compile(r"step:\d+/\d+ [a-z_]*:?$|step:\d+/?\d*$")
 _END = re.compile(r"(stopping_early: \w+).* step: ?(\d{1,9})/")
 MAX_PARSED = 2000  # characters looked at in a line that is not regular
 
+_ALIASES = {"loss": "train_loss", "t": "train_time", "avg": "step_avg"}
 _MS_PER = {"ms": 1.0, "s": 1000.0}  # minutes are too coarse
 CLOCK_STARTS = 10  # warm-up steps that the clock of early records leaves out
 
@@ -262,7 +267,8 @@ class _Parser:
         """Return the numbers of a line and its training clock in ms."""
         values: dict[str, float] = {}
         ms = None
-        for name, amount, unit in _FIELD.findall(rest):
+        for printed, amount, unit in _FIELD.findall(rest):
+            name = _ALIASES.get(printed, printed)
             if name == "train_time":
                 ms = number(amount) * _MS_PER[unit] if unit in _MS_PER else None
             elif name == "tok/s":

@@ -4,12 +4,13 @@ Written by:
     allenai/OLMo `olmo/train.py` (OLMo 1 and 2) and allenai/OLMo-core (`ConsoleLoggerCallback`).
 
 Recognised lines:
-    A header `DATE HOST:RANK MODULE INFO [step=N/M,epoch=E]` (OLMo-core adds `eta=`), then indented
-    lines `name=value` of that step: `train/CrossEntropyLoss` or `train/CE loss`, averaged over all
-    ranks, of step N counted from 1, before its update; the gradient norm before clipping; in
-    OLMo-core the time of the step (from its steps per second), waiting for data, MFU, the rate.
-    OLMo's step times come from the time stamps. Evaluations, a name and a loss per data set: the
-    first set is `val_loss`, the others go by their names. Size, checkpoints, the end.
+    A header `DATE HOST:RANK MODULE INFO [step=N/M,epoch=E]` (the first versions have no epoch,
+    OLMo-core adds `eta=`), then indented lines `name=value` of that step: `train/CrossEntropyLoss`
+    or `train/CE loss`, averaged over all ranks, of step N counted from 1, before its update; the
+    gradient norm before clipping; in OLMo-core the time of the step (from its steps per second),
+    waiting for data, MFU, the rate. OLMo's step times come from the time stamps. Evaluations, a
+    name and a loss per data set: the first set is `val_loss`, the others go by their names. Size,
+    checkpoints, the end.
 
 Not in this log:
     Settings; in OLMo the learning rate. Numbers above 1,000 are printed as whole ones, others with
@@ -42,6 +43,9 @@ FLAGS = {"max_iters": "max_duration"}  # the other names differ between OLMo and
 SAMPLES: dict[str, Record | str | None] = {
     "2024-03-01 10:00:00.500\thost1:0\tolmo.train:967\tINFO\t[step=20/1000,epoch=0]": Record(
         "config", 1, None, {"max_iters": 1000}
+    ),
+    "[2024-02-01 10:00:00] INFO     [olmo.train:816, rank=0] [step=2/3000]": Record(
+        "config", 1, None, {"max_iters": 3000}
     ),
     "[2025-05-01 09:00:00] INFO     [console_logger:70, rank=0] "
     "[step=5/2000,epoch=1,eta=3h20m]": Record("config", 1, None, {"max_iters": 2000}),
@@ -76,7 +80,7 @@ _COLUMNS: Names = {
 }
 _FINISHED = " seconds. Metrics:"  # of OLMo-core, above the losses of an evaluation
 _EVALUATED = "throughput/in-loop eval time (s)"
-_HEADER = re.compile(r"\[step=(\d{1,15})/(\d{1,15}|\?\?\?),epoch=\d+(?:,eta=[^\]]*)?\]\s*$")
+_HEADER = re.compile(r"\[step=(\d{1,15})/(\d{1,15}|\?\?\?)(?:,epoch=\d+)?(?:,eta=[^\]]*)?\]\s*$")
 _METRIC = re.compile(r"[ \t]{3,}([^=\s][^=]*)=([-+\d.,eE]+[BTP]?|nan|-?inf)\s*$")
 _EVAL_LOSS = re.compile(r"(?:eval/)?(.+)/(?:CrossEntropyLoss|CE loss)$")
 _FACTS = re.compile(

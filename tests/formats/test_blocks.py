@@ -40,6 +40,22 @@ def test_olmo_other_ranks_headers_and_lines_of_no_step_are_no_rows() -> None:
     assert not run.steps.has("mem_bytes").any()
 
 
+def test_olmo_without_epochs_and_composer_with_task_numbers() -> None:
+    run = read(
+        *(
+            line.replace(",epoch=0", "")
+            for k in range(1, 4)
+            for line in olmo(k, "a/b=1", f"train/CrossEntropyLoss={9 - k}")
+        )
+    )
+    assert run.steps["loss"].tolist() == [8, 7, 6]
+    block = ["0: [batch={k}/90]:", "0:      Train loss/train/total: 1{k}.0000"]
+    run = read(
+        "1: a warning of another task", *(line.format(k=k) for k in (1, 2, 3) for line in block)
+    )
+    assert (run.format, run.steps["loss"].tolist()) == ("composer", [11, 12, 13])
+
+
 def test_olmo_core_evaluation_belongs_to_the_block_that_follows() -> None:
     lines = olmo(1, "train/CE loss=4.000") + olmo(2, "train/CE loss=3.900")
     finished = f"{HEAD.format(second=3)}Finished lm evals in 2.0 seconds. Metrics:"
