@@ -153,6 +153,7 @@ class _Stream:
         names, step = {e.name for e in starts}, int(self.step[position])
         line = starts[0].line if starts else int(self.line[position])
         begins = step <= max(NEAR_START, self._interval(position))
+        begins |= bool(starts) and bool(np.all(self.is_eval))  # the first evaluation may come late
         if begins and "from_checkpoint" not in names:
             return _Process(position, line, "start", "the log begins with the run", True)
         if names:

@@ -124,3 +124,11 @@ def test_two_chunks_of_records_give_the_same_runs_as_one() -> None:
         assert run.steps.step.tolist() == whole.steps.step.tolist()
         assert run.segments == whole.segments
         assert run.lines == whole.lines
+
+
+def test_a_late_first_evaluation_is_no_resume() -> None:
+    mark = ':::MLLOG {{"time_ms": {}, "key": "{}", "value": {}, "metadata": {}}}\n'
+    text = mark.format(1000, "init_start", "null", "{}")
+    for k in range(3, 7):
+        text += mark.format(1000 * k, "eval_accuracy", 1.0 / k, f'{{"samples_count": {100 * k}}}')
+    assert kinds(text) == [["start"]]

@@ -26,7 +26,8 @@ Remedy:
 
 Blind spots:
     Where noise is so large that a fall of 1 % could hide in it, nothing is claimed. A plateau
-    shorter than a third of the log, or before its end, is not reported.
+    shorter than a third of the log, or before its end, is not reported. Nor is anything said of a
+    log that holds only the end of a learning-rate decay: a sound run falls by less than 1 % there.
 
 Source:
     P. K. Sen, JASA 63 (1968) 1379, for the slope; Hagele et al. (2024) for the gain of a final
@@ -46,7 +47,7 @@ from gptdiag.measures.larger_model import larger_model_remedy
 from gptdiag.measures.learning import stuck
 from gptdiag.measures.levels import Levels, evaluated, trained
 from gptdiag.measures.prospect import decay_gain
-from gptdiag.measures.schedule import rate_at
+from gptdiag.measures.schedule import logged_rates, rate_at
 from gptdiag.registry import detector
 from gptdiag.remedies import change, round_down
 from gptdiag.run import Run
@@ -82,6 +83,12 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     if curve is not None and overfits(run, curve):
         return Clear("the validation loss is not flat but rises: that is overfitting, GD201")
     series = _series(run, options)
+    if _only_the_decay(run, series, options):
+        raise NotEnough(
+            f"the log begins at step {int(series.step[0])}, in the decay of its learning rate: too "
+            "little of the run to expect a fall of"
+            f" {percent(options.material)}"
+        )
     tries = _beginnings(series, options)
     falls = [
         (first, fall(series.step[first:], series.loss[first:], series.sigma)) for first in tries
@@ -99,6 +106,17 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         f"the {_label(series)} {moved} by {significant(abs(down.amount), 2)} nats (± "
         f"{significant(down.se, 2)}) over the last {percent(options.share)} of the log"
     )
+
+
+def _only_the_decay(run: Run, series: Levels, options: Options) -> bool:
+    """Return whether the log is the end of a longer run whose learning rate was falling already."""
+    first, end = int(series.step[0]), int(series.step[-1])
+    rate, logged = rate_at(run, end), logged_rates(run)
+    if rate is None or logged is None or end - first >= options.share * end:
+        return False
+    rates = logged[0][logged[1]]
+    highest = float(np.nanmax(rates))
+    return rate.now < highest < 0.5 * rate.peak  # the peak lies before the log
 
 
 def _turns(run: Run, series: Levels, first: int) -> bool:

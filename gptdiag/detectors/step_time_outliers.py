@@ -38,12 +38,13 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.timing import STALL, Timing, timing
 from gptdiag.registry import detector
-from gptdiag.run import Ints, Run
+from gptdiag.run import Floats, Ints, Run
 from gptdiag.stats.tails import cutoff
 from gptdiag.wording import at_steps, count, duration, milliseconds, percent, plural
 
 FEWEST = 30  # plain steps
-MOST = 0.8  # share of the stalls that a regular distance must explain
+MOST = 0.8  # share of the stalls' cost that regular distances must explain
+LOOSE = 0.02  # of the distance; files of data end after about, not exactly, as many steps
 ROUND = (5000, 2000, 1000, 500, 250, 200, 100, 50)  # intervals people evaluate and save at
 
 
@@ -154,7 +155,7 @@ def _pattern(
             )
             at_once = usual <= np.median(times.span)  # in the very next row: the evaluation's own
             return where, (cause,), options.single_cost if at_once else usual_cost
-    periods = _periods(steps)
+    periods = _periods(steps, times.excess_ms[rows])
     if periods:
         apart = " or ".join(map(str, periods))
         cause = Cause(
@@ -174,29 +175,48 @@ def _pattern(
     return "", causes, usual_cost
 
 
-def _periods(steps: Ints) -> list[int]:
+def _periods(steps: Ints, cost: Floats) -> list[int]:
     """Return the distance of regular stalls, or two where two series of them overlap; else none.
 
-    >>> _periods(np.array([189, 190, 378, 380, 567, 570, 756, 760, 945, 950]))
+    Args:
+        steps: where they are, (n,).
+        cost: ms of each; what is not regular must cost little, (n,).
+
+    >>> _periods(np.array([189, 190, 378, 380, 567, 570, 756, 760, 945, 950]), np.ones(10))
     [189, 190]
+    >>> cost = np.array([230, 230, 110, 350, 70, 260, 230, 100, 360, 330])
+    >>> _periods(np.array([213, 425, 558, 639, 640, 851, 1062, 1115, 1274, 1485]), cost)
+    [212]
     """
     gap = np.diff(steps)
     period = int(np.median(gap)) if len(gap) >= 3 else 0
     filled = period > 0 and len(steps) >= MOST * (steps[-1] - steps[0]) / period
     if filled and np.mean(np.abs(gap / period - np.round(gap / period)) < 0.05) >= MOST:
         return [period]
+    exact = _series(steps, cost, 0.0)
+    if exact:
+        return exact
+    first = np.append(True, gap > 1)  # a stall may spill into the next step
+    return _series(steps[first], np.add.reduceat(cost, np.flatnonzero(first)), LOOSE)
+
+
+def _series(steps: Ints, cost: Floats, loose: float) -> list[int]:
+    """Return the distances of up to two series that hold most of the cost; none if they do not."""
     found: list[int] = []
-    left = steps
-    while len(found) < 2 and len(left) >= 4:
+    left = np.ones(len(steps), dtype=bool)
+    while len(found) < 2 and left.sum() >= 4:
         series = []
-        for k, start in enumerate(left[:4]):
-            for apart in left[k + 1 : k + 5] - start:
-                on = (left >= start) & ((left - start) % apart == 0)
-                if on.sum() >= max(4, MOST * ((left[-1] - start) // apart + 1)):
+        at = steps[left]
+        for k, start in enumerate(at[:4]):
+            for apart in at[k + 1 : k + 5] - start:
+                multiple = (steps - start) / apart
+                off = np.abs(multiple - np.round(multiple))
+                on = left & (steps >= start) & (off <= loose)
+                if on.sum() >= max(4, MOST * ((at[-1] - start) // apart + 1)):
                     series.append((int(on.sum()), int(apart), on))
         if not series:
             break
         _, period, on = max(series, key=lambda one: one[0])
         found.append(period)
-        left = left[~on]
-    return sorted(found) if len(left) <= (1 - MOST) * len(steps) else []
+        left &= ~on
+    return sorted(found) if cost[left].sum() <= (1 - MOST) * cost.sum() else []

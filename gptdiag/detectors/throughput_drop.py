@@ -9,8 +9,8 @@ Why it matters:
 
 How it decides:
     Divides the plain step times into levels (an optimal segmentation against the run's own
-    scatter), and takes as the base the fastest level that at least a tenth of the logged steps ran
-    at. Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from them
+    scatter), and takes as the base the fastest level that at least a tenth of the steps ran at.
+    Slower steps must follow faster ones, last for at least 16 logged steps, lie apart from them
     (four in five slower), and be 3.5 % slower. A gradual rise without levels is found by its slope.
     A note; a warning when it costs 5 % of the run's time, or 3 % where a drop of 10 % lasts to the
     end. A run that begins slow and gets faster is clear.
@@ -92,7 +92,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     ms = times.ms[rows]
     found = levels(np.log(ms), BLOCK, times.noise)
     drop = (
-        _steps_down(ms, found, options)
+        _steps_down(ms, times.span[rows], found, options)
         if len(found) > 1
         else _drift(times.step[rows], ms, times, options)
     )
@@ -116,11 +116,15 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     return _finding(run, times, rows[drop.slow], drop, lost, serious)
 
 
-def _steps_down(ms: Floats, found: list[tuple[int, int, float]], options: Options) -> _Drop | None:
-    """Return a drop seen as levels of step time."""
+def _steps_down(
+    ms: Floats, span: Ints, found: list[tuple[int, int, float]], options: Options
+) -> _Drop | None:
+    """Return a drop seen as levels of step time; a row counts for all steps it stands for."""
     level = np.concatenate([np.full(b - a, np.exp(value)) for a, b, value in found])
-    ordered = np.sort(level)
-    base = float(ordered[max(int(np.ceil(options.base * len(ms))), BLOCK) - 1])
+    ordered = np.argsort(level)
+    steps = np.cumsum(span[ordered])
+    tenth = int(np.searchsorted(steps, options.base * steps[-1]))
+    base = float(level[ordered[max(tenth, BLOCK - 1)]])
     fast = level <= base * (1 + options.slower / 2)
     slow = level > base * (1 + options.slower)
     slow[: int(np.argmax(fast))] = False  # what comes before the first fast step is a slow start

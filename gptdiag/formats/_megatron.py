@@ -38,7 +38,7 @@ SCHEDULE = ("lr_warmup_iters", "lr_decay_iters")  # 0 and None mean something el
 
 _BEGIN = re.compile(r"-{6,} arguments -{6,}")
 _END = re.compile(r"-{6,} end of arguments -{6,}")
-_ARGUMENT = re.compile(r"^(?:\S{1,40}: ?)? {2,}([A-Za-z]\w*) \.{2,} ?(.*)$")
+_ARGUMENT = re.compile(r"^(?: {0,4}\S{1,40}: ?)? {2,}([A-Za-z]\w*) \.{2,} ?(.*)$")
 _NEOX_VALUE = re.compile(r"^((?:.*[^.])?)\.{2,}(?:updated|default)$")
 _VALIDATION = re.compile(
     r"\bvalid(?:ation)? (?:loss|results) at (?:iteration (\d{1,15})|the end of training)([^|]*)\|"

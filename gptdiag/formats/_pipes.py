@@ -13,7 +13,9 @@ from gptdiag.formats._console import NUMBER, number
 from gptdiag.formats._regular import FLOAT
 
 COUNTER = re.compile(r"iteration:? +(\d{1,15}) ?/ *(\d{1,15}) *(?=\|)")
-_FIELD = re.compile(rf"([A-Za-z][\w /()-]*): +({NUMBER})((?<![nf])[A-Za-z%][\w/%]*)? *$", re.I)
+_FIELD = re.compile(  # ROCm's fork prints the mean so far after a stroke
+    rf"([A-Za-z][\w /()-]*): +({NUMBER})((?<![nf])[A-Za-z%][\w/%]*|/[\d.]+)? *$", re.I
+)
 MAX_FIELDS = 60
 
 
@@ -49,7 +51,7 @@ def pattern_of(text: str, names: Mapping[str, str]) -> re.Pattern[str] | None:
         elif field and field[1].strip() in left:
             start = field.start()
             group = left.pop(field[1].strip())
-            words = rf"{re.escape(field[1])}: +(?P<{group}>{FLOAT}){re.escape(field[3] or '')}"
+            words = rf"{re.escape(field[1])}: +(?P<{group}>{FLOAT}){_after(field[3] or '')}"
         elif field:
             start = field.start()
             words = rf"{re.escape(field[1])}: [^|]*"
@@ -58,6 +60,10 @@ def pattern_of(text: str, names: Mapping[str, str]) -> re.Pattern[str] | None:
         head = part[:start]
         parts.append((_any_numbers(head) if k == 0 else r" *") + words)
     return re.compile(r" *\|".join(parts) + r" *\|\s*$")
+
+
+def _after(unit: str) -> str:
+    return r"/[^|]*" if unit[:1] == "/" else re.escape(unit)
 
 
 def _any_numbers(head: str) -> str:

@@ -89,6 +89,14 @@ SAMPLES: dict[str, Record | str | None] = {
             "skipped": 0.0,
         },
     ),
+    " [2025-03-01 10:20:30] iteration  20/ 200 | elapsed time per iteration (ms): 401.5/410.0 | "
+    "throughput per GPU (TFLOP/s/GPU): 310.2/300.1 | lm loss: 9.100000E+00 | grad norm: 2.5 "
+    "|": Record(
+        "step",
+        1,
+        20,
+        {"step_ms": 401.5, "tflops_per_gpu": 310.2, "loss": 9.1, "grad_norm": 2.5},
+    ),
     "3:  iteration      200/    4000 | consumed tokens:    52428800 | elapsed time per iteration "
     "(s): 4.11 | learning rate: 2.0E-04 | loss scale: 1.0 | grad norm: 3.1 | number of skipped "
     "iterations:   0 | number of nan iterations:   0 |": Record(

@@ -127,8 +127,11 @@ def _seen(so_far: Floats, floor: float | None, planned: float | None, relative: 
     now, highest = float(so_far[-1]), float(np.max(so_far))
     if relative:
         return Rate(now, highest, None, relative=True)
-    rising = planned is not None and now == highest < (1 - AGREES) * planned
-    return Rate(now, highest, floor, rises_to=planned if rising else None)
+    below = planned is not None and highest < (1 - AGREES) * planned
+    if below and now == highest:
+        return Rate(now, highest, floor, rises_to=planned)
+    # A log that begins in the decay does not hold the peak.
+    return Rate(now, max(highest, planned or 0.0) if below else highest, floor)
 
 
 def logged_rates(run: Run) -> tuple[Table, str] | None:

@@ -314,6 +314,37 @@ def test_conflicts(config: dict[str, float]) -> None:
     assert f"{name} = {value}" in finding.message
 
 
+def test_a_base_of_few_steps_is_no_base() -> None:
+    """Ten steps logged one by one on a cool device, then means over 200 steps."""
+    at = [*range(1, 13), *range(200, 8001, 200)]
+    for cool, found in ((12, 0), (4000, 1)):
+        rng, now, lines = np.random.default_rng(3), 0.0, []
+        for before, k in zip([0, *at], at, strict=False):
+            now += (k - before) * (80.0 if k <= cool else 86.0) + rng.normal(0, 1)
+            lines.append(f"step:{k}/9000 train_loss:3.0 train_time:{now:.0f}ms step_avg:86.00ms")
+        assert len(outcome_of("\n".join(lines) + "\n", "GD305").findings) == found
+
+
+def test_the_end_of_a_decay_is_no_plateau() -> None:
+    """Steps 9001 to 10000 of a cosine to a tenth of its peak, whose log begins in the decay."""
+    rng = np.random.default_rng(3)
+    block = [
+        " 0: ------------------------ arguments ------------------------",
+        " 0:   lr .............................................. 0.0004",
+        " 0:   min_lr .......................................... 4e-05",
+        " 0: -------------------- end of arguments ---------------------",
+    ]
+    for peak, status in ((4e-4, "skipped"), (6e-5, "found")):
+        lines = [line.replace("0.0004", str(peak)) for line in block]
+        for k in range(9001, 10001):
+            rate = 4e-5 + 2e-5 * (10000 - k) / 1000
+            lines.append(
+                f"55:  iteration {k}/ 10000 | elapsed time per iteration (ms): 90.0 | learning "
+                f"rate: {rate:.6E} | lm loss: {2.4 + 0.02 * rng.standard_normal():.6E} | "
+            )
+        assert outcome_of("\n".join(lines) + "\n", "GD106").status == status
+
+
 def test_an_evaluation_switched_off_is_no_conflict_elsewhere() -> None:
     run = run_of(WITHOUT_EVALUATION)
     assert (run.number("eval_iters"), run.number("eval_interval")) == (0, 1000000)
