@@ -10,6 +10,7 @@ from gptdiag.measures.curve import curve_of
 from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, Utilisation, utilisation
 from gptdiag.measures.model import Model, model_of, tokens_seen
 from gptdiag.measures.outlook import outlook
+from gptdiag.measures.planned import reached
 from gptdiag.measures.timing import timing
 from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
@@ -154,7 +155,7 @@ def _speed(run: Run, model: Model, last: int | None, planned: float | None) -> S
     known = (times.evals >= 2 and times.holds_evals) or times.evals == 0
     remaining = None
     ended = any(e.line > times.line[-1] for e in run.event("end"))  # by a clock, or at its target
-    if planned and last is not None and last < planned and not ended:
+    if planned and last is not None and not ended and not reached(run, last):
         per_step = times.typical_ms
         if times.evals >= 2:
             span = max(int(run.evals.step[-1] - run.evals.step[0]), 1)

@@ -72,3 +72,11 @@ def test_a_run_that_says_it_has_ended_has_nothing_to_go() -> None:
     assert summarise(run_of("\n".join(lines) + "\n")).speed.remaining_ms == pytest.approx(77_490)
     lines.append("stopping_early: wallclock_cap train_time:3510ms step:39/900")
     assert summarise(run_of("\n".join(lines) + "\n")).speed.remaining_ms is None
+
+
+@pytest.mark.parametrize(("first", "left"), [(0, False), (1, True)])
+def test_a_run_that_counts_from_zero_ends_one_step_before_its_plan(first: int, left: bool) -> None:
+    lines = ["setting training iterations to 40"]
+    lines += [f" iteration {k}/ 40 | elapsed time per iteration (ms): 90.0 | lm loss: 5.0 |"
+              for k in range(first, 40)]  # fmt: skip
+    assert (summarise(run_of("\n".join(lines) + "\n")).speed.remaining_ms is not None) == left

@@ -46,6 +46,7 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.larger_model import larger_model_remedy
 from gptdiag.measures.outlook import Outlook, ends_broken, outlook
+from gptdiag.measures.planned import reached
 from gptdiag.measures.prospect import stretched_end
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
@@ -77,7 +78,7 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
     rows = np.flatnonzero(np.isfinite(values))
     first = int(np.searchsorted(table.step[rows], ahead.first_step))
     planned = run.number("max_iters")
-    done = planned is None or ahead.last_step >= planned or run.event("end")
+    done = planned is None or reached(run, ahead.last_step) or run.event("end")
     ended = "ended" if done else "stops in this log"
     forecast = ahead.forecast
     assert forecast is not None  # a falling loss has one
@@ -117,8 +118,8 @@ def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...
                 "the process was stopped", f"line {stopped[-1].line}: {stopped[-1].text}", "likely"
             ),
         )
-    if planned is not None and ahead.last_step >= planned:
-        return (Cause("max_iters was reached", f"max_iters is {planned:.0f}", "likely"),)
+    if reached(run, ahead.last_step):
+        return (Cause("max_iters was reached", f"max_iters is {planned or 0:.0f}", "likely"),)
     finished = run.event("end")
     if finished:
         return (Cause("the trainer finished by itself", f"line {finished[-1].line}", "likely"),)

@@ -19,6 +19,7 @@ Not in this log:
 Traps:
     Unless filtered, every rank prints; one rank is enough, as the loss is the global one. Colour
     codes stand between names and numbers. tps is per device, so it is not the run's throughput.
+    With pipeline parallelism only the last stage knows the loss; the others print -1.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 
 from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number, rank_of
 from gptdiag.formats._regular import FLOAT, RegularLines, pattern_of
-from gptdiag.record import MISSING, Line, Problem, Record, Rows, problem
+from gptdiag.record import MISSING, Line, Problem, Record, Rows, lines_read, problem
 
 NAME = "torchtitan"
 TITLE = "torchtitan console output"
@@ -109,9 +110,9 @@ _NAMES = {
 _BARE = re.compile(r"(?P<step>\d{1,15}) (?P<loss>\d+\.\d{6,}|nan|inf)\s*$")
 _CUT = re.compile(r" - INFO - step: +\d+(?: +l[os:]{0,4} *)?$")
 _STARTS = re.compile(
-    r"Training starts at step (\d{1,15}), with local batch size (\d{1,15}), "
-    r"global batch size (\d{1,15}), sequence length (\d{1,15}), total steps (\d{1,15}) "
-    r"\(warmup (\d{1,15})\)"
+    r"with local batch size (\d{1,15}), global batch size (\d{1,15}), "
+    r"(?:gradient accumulation steps \d+, )?sequence length (\d{1,15}), "
+    r"total steps (\d{1,15}) \(warmup (\d{1,15})\)"
 )
 _FACTS = (
     (re.compile(r"size: (\d[\d,]{0,19}) total parameters"), "parameters"),
@@ -127,6 +128,7 @@ _EVENTS = (
     (" is being re-looped", "note"),
     (" Training completed", "end"),
 )
+NO_LOSS = -1.0  # printed by a rank without the last stage of the pipeline
 FEWEST_BARE = 5  # lines of the tests' loss files
 GIB = float(2**30)
 
@@ -163,7 +165,8 @@ def parse(lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
             if first:
                 yield Record("system", int(item.line[0]), None, {"time_over": "interval"})
                 first = False
-            yield _timed(item, before)
+            for rows in _with_loss(item):
+                yield _timed(rows, before) if rows.kind == "step" else rows
         elif item.text and not item.text.isspace():
             yield from _other(Line(item.no, item.text[:2000]))
 
@@ -175,6 +178,19 @@ def _day(text: str) -> float:
         ValueError: there is no such day.
     """
     return float(np.datetime64(text, "s").astype(np.int64))
+
+
+def _with_loss(rows: Rows) -> Iterator[Rows]:
+    """Yield the rows of ranks that know the loss, or else all, without it; then what is left."""
+    loss = rows.columns["loss"]
+    without = loss == NO_LOSS
+    if without.all():
+        rows = rows._replace(columns={**rows.columns, "loss": np.full(len(loss), MISSING)})
+    elif without.any():
+        yield lines_read(rows.line[without])
+        kept = {name: values[~without] for name, values in rows.columns.items()}
+        rows = Rows(rows.line[~without], rows.step[~without], kept)
+    yield rows
 
 
 def _timed(rows: Rows, before: dict[int, tuple[float, float]]) -> Rows:
@@ -203,7 +219,7 @@ def _other(line: Line) -> Iterator[Record | Problem]:
         if match[1]:
             yield Record("eval", line.no, int(match[2]), {"val_loss": loss}, *where)
             return
-        values = {"loss": loss}
+        values = {} if loss == NO_LOSS else {"loss": loss}
         for name, printed in _FIELD.findall(match[4]):
             values[_NAMES[name]] = number(printed) * (GIB if name == "memory" else 1.0)
         yield Record("step", line.no, int(match[2]), values, *where)
@@ -219,7 +235,7 @@ def _other(line: Line) -> Iterator[Record | Problem]:
 def _told(line: Line) -> Iterator[Record]:
     starts, loaded = _STARTS.search(line.text), _LOADED.search(line.text)
     if starts:
-        _, local, batch, length, total, warmup = (int(g) for g in starts.groups())
+        local, batch, length, total, warmup = (int(g) for g in starts.groups())
         config = {"batch_size": local, "block_size": length, "max_iters": total}
         yield Record("config", line.no, None, {**config, "warmup_iters": warmup})
         yield Record("system", line.no, None, {"tokens_per_iter": batch * length})
