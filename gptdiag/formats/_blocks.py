@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ Names = Mapping[str, tuple[str, float]]  # printed name -> our column and what t
 BATCH = 2048  # blocks whose numbers are converted together
 MOST_FORMS = 16  # each costs a millisecond or more to learn
 
+_NO, _TEXT = itemgetter(0), itemgetter(1)  # of a line
 _NUMBER = r"-?\d[\d,]*(?:\.\d*)?(?:[eE][-+]\d+)?[BTP]?"
 
 
@@ -44,7 +46,7 @@ def with_indented(lines: Iterable[Line]) -> Iterator[tuple[Line | None, list[Lin
     head: Line | None = None
     below: list[Line] = []
     for line in lines:
-        if line[1][:1] in " \t":
+        if line[1] < "!":  # begins with a blank
             below.append(line)
         else:
             yield head, below
@@ -92,15 +94,13 @@ class Blocks:
         """Take the lines below a header as a whole, if a block before said the same."""
         if self.step is None or self._values or self._whole:
             return False
-        text = "\n".join([text for _, text in below])
+        text = "\n".join(map(_TEXT, below))
         for form in self._forms.get(len(below), ()):
             found = form.match(text)
             if found:
-                lines = [no for no, _ in below]
-                self._read += lines
-                self._whole = _Block(
-                    lines[form.quoted], self.step, self._time_s, form.names, found.groups()
-                )
+                self._read += map(_NO, below)
+                line = below[form.quoted][0]
+                self._whole = _Block(line, self.step, self._time_s, form.names, found.groups())
                 return True
         self._below = below
         return False
@@ -119,16 +119,22 @@ class Blocks:
         """End the open block; return the rows if there are enough, or if it is the last."""
         if self._whole:
             self._done.append(self._whole)
+            self._whole = None
         elif self._values and self.step is not None:
-            lines, numbers = zip(*self._values.values(), strict=True)
-            losses = [self._values[n][0] for n in self._values if self._names[n][0] == "loss"]
-            quoted = losses[-1] if losses else lines[0]
-            names = tuple(self._values)
-            self._done.append(_Block(quoted, self.step, self._time_s, names, numbers))
-            if self._learned < MOST_FORMS:
-                self._learn(quoted)
-        self.step, self._values, self._whole, self._below = None, {}, None, []
+            self._close_values(self.step)
+        self.step = None
         return self._rows() if last or len(self._done) >= BATCH else ()
+
+    def _close_values(self, step: int) -> None:
+        """End the open block, whose lines were taken one by one."""
+        lines, numbers = zip(*self._values.values(), strict=True)
+        losses = [self._values[n][0] for n in self._values if self._names[n][0] == "loss"]
+        quoted = losses[-1] if losses else lines[0]
+        names = tuple(self._values)
+        self._done.append(_Block(quoted, step, self._time_s, names, numbers))
+        if self._learned < MOST_FORMS:
+            self._learn(quoted)
+        self._values, self._below = {}, []
 
     def _learn(self, quoted: int) -> None:
         """Remember what the lines of the open block say, if it took every one of them."""

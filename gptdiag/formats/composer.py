@@ -148,8 +148,8 @@ class _Counts:
 
     def step_of(self, header: re.Match[str]) -> int:
         """Return the step, a guess if the header does not count batches from the beginning."""
-        done, total, epoch = header["done"], header["total"], header["epoch"]
-        self.sure = header["unit"] == "batch" and (epoch is None or total is not None)
+        epoch, unit, done, total = header.groups()
+        self.sure = unit == "batch" and (epoch is None or total is not None)
         if self.sure:
             before = (int(epoch) - 1) * int(total) if epoch else 0
             self.last = min(int(done) + before, _MOST_STEPS)
@@ -165,8 +165,8 @@ class _Counts:
 
     def planned(self, no: int, header: re.Match[str]) -> Sequence[Record]:
         """Return the planned steps, where the header says them."""
-        total = header["total"]
-        if not total or total == self._total or header["unit"] != "batch" or header["epoch"]:
+        epoch, unit, _, total = header.groups()
+        if not total or total == self._total or unit != "batch" or epoch:
             return ()
         self._total = total
         return [Record("config", no, None, {"max_iters": int(total)})]
