@@ -66,19 +66,23 @@ def labelled_records(
 
 
 def _with_evaluations(columns: dict[str, Floats], kinds: Sequence[str]) -> bool:
-    """Make the loss of evaluated rows the validation loss; return whether there are such rows."""
+    """Make the loss of evaluated rows the validation loss; return whether there are such rows.
+
+    Rows that name their validation loss stay as they are.
+    """
     meaning = {kind: _first_word(kind) for kind in set(kinds)}
     evaluated = np.array([meaning[kind] in _EVALUATED for kind in kinds], dtype=bool)
-    trained = ~evaluated & np.array([meaning[kind] not in _TESTED for kind in kinds], dtype=bool)
-    if trained.all():
+    tested = np.array([meaning[kind] in _TESTED for kind in kinds], dtype=bool)
+    val = columns.get("val_loss", np.full(len(kinds), MISSING))
+    evaluated &= ~is_there(val)
+    if not evaluated.any() and not tested.any():
         return False
-    own = next((columns[name] for name in ("loss", "train_loss") if name in columns), None)
+    own = next((columns[name] for name in ("loss", "train_loss") if name in columns), val)
     for role, values in columns.items():
         if role not in _OF_BOTH:
-            columns[role] = np.where(trained, values, MISSING)
-    if own is not None and evaluated.any():
-        val = columns.get("val_loss", np.full(len(own), MISSING))
-        columns["val_loss"] = np.where(evaluated & ~is_there(val), own, val)
+            columns[role] = np.where(evaluated | tested, MISSING, values)
+    if evaluated.any():
+        columns["val_loss"] = np.where(evaluated, own, val)
     return True
 
 

@@ -2,7 +2,7 @@
 
 Written by:
     One's own logging, spreadsheets, pandas, the tables that notebooks show. W&B's, Lightning's and
-    TensorBoard's own tables have formats of their own.
+    TensorBoard's own tables have formats of their own. Any of these may also be a Parquet file.
 
 Recognised lines:
     A header with a column for the step (step, iter, iteration, global_step, num_updates) or the

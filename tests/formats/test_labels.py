@@ -57,6 +57,14 @@ def test_rows_of_a_test_are_neither(write: Write) -> None:
     assert not len(run.evals)
 
 
+def test_evaluations_that_name_their_losses_keep_both() -> None:
+    header = "kind,step,loss,train_loss,val_loss"
+    (run,) = read([header, "step,1,4.5,,", "step,2,4.25,,", "eval,2,,4.0,4.125", "step,3,4.0,,"])
+    assert run.evals["train_loss"].tolist() == [4.0]
+    assert run.evals["val_loss"].tolist() == [4.125]
+    assert run.steps["loss"].tolist() == [4.5, 4.25, 4.0]
+
+
 @WRITERS
 @pytest.mark.parametrize("name", ["run", "seed", "model"])
 def test_runs_with_the_same_steps_are_told_apart(write: Write, name: str) -> None:
