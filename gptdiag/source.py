@@ -37,7 +37,7 @@ _BINARY_MAGIC = {
     b"PK\x03\x04": "a zip archive, perhaps a PyTorch checkpoint",
     b"\x80\x02": "a Python pickle, perhaps a checkpoint",
     b"\x80\x04": "a Python pickle, perhaps a checkpoint",
-    parquet.MAGIC: "a Parquet file; give its path",
+    parquet.MAGIC: "a Parquet file (give its path, and it is read as a table)",
     b"\x89PNG": "a PNG image",
     b"%PDF": "a PDF document",
     b"\x7fELF": "a program",
