@@ -31,7 +31,8 @@ class Roles(NamedTuple):
 _GIB = float(1 << 30)
 _KNOWN: dict[Role, str] = {  # names as `plain` writes them, the likeliest first
     Role("step", "loss"): (
-        "train_loss train_loss_step training_loss train_step_loss loss_train loss_training loss "
+        "train_loss train_loss_step training_loss train_step_loss loss_train loss_training "
+        "reduced_train_loss train_reduced_train_loss loss "
         "loss_step train_total_loss train_ce_loss train_crossentropyloss train_lm_loss lm_loss "
         "lm_loss_training_lm_loss loss_metrics_global_avg_loss train_epoch_loss train_loss_epoch "
         "epoch_loss loss_epoch training_loss_epoch"

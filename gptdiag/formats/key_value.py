@@ -71,8 +71,9 @@ _MOST_STEPS = float(1 << 53)
 _EPOCH = re.compile(r"(?<!\w)epoch\s*[:=#]?\s*\[?\s*(\d{1,9})(?![\w.])", re.I)
 _COUNTER = re.compile(r"(epoch\s*[:=#]?\s*)?\[\s*(\d{1,15})\s*/\s*\d{1,15}[^\]]{0,12}\]", re.I)
 _PAIR = re.compile(
-    r"(?<![\w./-])(train(?:ing)?[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|"
-    r"(?:(?:step|avg|average|mean|running|batch|lm|ce)[_ ])?loss|lr|learning[_ ]rate|grad[_ ]norm)"
+    r"(?<![\w./-])(train(?:ing)?[_ -]loss|val(?:id(?:ation)?)?[_ -]loss|eval[_ -]loss|"
+    r"(?:(?:step|avg|average|mean|running|batch|lm|ce|cross[_ -]?entropy)[_ -])?loss|lr|"
+    r"learning[_ -]rate|grad(?:ient)?[_ -]norm)"
     rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
     re.I,
 )
@@ -88,6 +89,7 @@ _NAMES = {  # any other is the loss
     "lr": "lr",
     "learning rate": "lr",
     "grad norm": "grad_norm",
+    "gradient norm": "grad_norm",
     "train loss": "train_loss",
     "training loss": "train_loss",
     "val loss": "val_loss",
@@ -278,7 +280,8 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
         return None
     values: dict[str, float] = {}
     for word, amount in _PAIR.findall(text):
-        values.setdefault(_NAMES.get(word.lower().replace("_", " "), "loss"), number(amount))
+        name = word.lower().replace("_", " ").replace("-", " ")
+        values.setdefault(_NAMES.get(name, "loss"), number(amount))
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
     if not values.keys() & LOSSES:
         return None

@@ -251,9 +251,11 @@ class _Told:
     ) -> Iterator[Item]:
         """Yield the rows of bars, those that are new evaluations, and how new names are read."""
         names = tuple(columns)
-        known = self.roles.get(names)
-        if known is None:
-            known = self.roles[names] = roles(names)
+        told = names in self.roles
+        known = self.roles[names] = self.roles[names] if told else roles(names)
+        shown = known.of.get("loss")
+        averaged &= shown is not None and shown.column == "loss"  # NeMo shows the loss beside it
+        if not told:
             over = {"loss_over": "interval"} if averaged else {}
             if known.facts or over:
                 yield Record("system", int(line[0]), None, {**known.facts, **over})

@@ -31,3 +31,21 @@ def test_any_proper_format_wins() -> None:
 def test_a_step_beyond_any_number_is_no_step() -> None:
     lines = [f"step={n} loss={3 - n / 10:.4f}\n" for n in range(8)]
     assert len(run_of("".join([*lines, f"step={'9' * 400} loss=2.0000\n"])).steps) == 8
+
+
+def test_names_with_strokes_and_cross_entropy() -> None:
+    line = "step {k}/30 | step-time 7.3 sec | cross-entropy-loss {loss} | gradient-norm 2.5"
+    run = run_of("\n".join(line.format(k=k, loss=4 - k / 8) for k in range(1, 9)) + "\n")
+    assert run.steps["loss"].tolist() == [4 - k / 8 for k in range(1, 9)]
+    assert run.steps["grad_norm"].tolist() == [2.5] * 8
+
+
+def test_nemo_shows_the_loss_beside_its_mean() -> None:
+    bar = (
+        "Epoch 0:   1%|          | {k}/7000 [9:07:58<87:01:48, 4.30s/it, loss={mean}, v_num=, "
+        "reduced_train_loss={loss:.3f}, global_step={k}.0, consumed_samples=1.6e+6]"
+    )
+    lines = [bar.format(k=k, mean=3.1, loss=3.2 - k / 1000) for k in range(20, 60)]
+    run = run_of("\n".join(lines) + "\n")
+    assert run.steps["loss"].tolist() == [float(f"{3.2 - k / 1000:.3f}") for k in range(20, 60)]
+    assert "loss_over" not in run.system
