@@ -16,8 +16,6 @@ from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
 from gptdiag.wording import digits_of
 
-LAST_BATCHES = 20  # logged losses whose median is the last training loss, at most
-
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -30,7 +28,6 @@ class Losses:
     last_train_is_evaluated: bool
     last_step: int | None
     quantum: float
-    last_train_of: int = 1  # logged batch losses whose median it is, if it was not evaluated
     last_batches: float | None = (
         None  # logged batches, where dropout keeps them above the evaluation
     )
@@ -110,11 +107,12 @@ def _losses(run: Run) -> Losses:
     curve = curve_of(run)
     steps = run.steps["loss"]
     steps = steps[np.isfinite(steps)]
-    batches = min(max(len(steps) // 10, 1), LAST_BATCHES)  # a tenth of a short log is its end
-    train = float(np.median(steps[-batches:])) if len(steps) else None
+    # Of a short log fewer, as the loss still falls within them.
+    last = max(3, min(20, len(steps) // 10))
+    train = float(np.median(steps[-last:])) if len(steps) else None
     quantum = digits_of(steps)
     if curve is None:
-        return Losses(None, None, None, train, False, None, quantum, batches)
+        return Losses(None, None, None, train, False, None, quantum)
     evaluated = bool(np.isfinite(curve.train[-1]))
     return Losses(
         best_val=float(curve.val[curve.best]),
@@ -124,7 +122,6 @@ def _losses(run: Run) -> Losses:
         last_train_is_evaluated=evaluated,
         last_step=int(curve.step[-1]),
         quantum=curve.quantum,
-        last_train_of=batches,
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
     )

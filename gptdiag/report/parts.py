@@ -95,7 +95,7 @@ def _loss_figures(summary: Summary) -> list[tuple[str, str]]:
 def _train_note(at: Losses) -> str:
     """Return how the last training loss was measured, and why batches around it lie above it."""
     if not at.last_train_is_evaluated:
-        return ", median of the last batches" if at.last_train_of > 1 else ""
+        return ", median of the last batches"
     if at.last_batches is None:
         return ""
     why = "evaluation runs without the dropout of training"
