@@ -110,16 +110,15 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
 
 
 def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...]:
-    stopped = run.event("crash", "interrupt")
-    if stopped:
+    if planned is not None and ahead.last_step >= planned:
+        return (Cause("max_iters was reached", f"max_iters is {planned:.0f}", "likely"),)
+    stopped, finished = run.event("crash", "interrupt"), run.event("end")
+    if stopped and not (finished and finished[-1].line < stopped[-1].line):
         return (
             Cause(
                 "the process was stopped", f"line {stopped[-1].line}: {stopped[-1].text}", "likely"
             ),
         )
-    if planned is not None and ahead.last_step >= planned:
-        return (Cause("max_iters was reached", f"max_iters is {planned:.0f}", "likely"),)
-    finished = run.event("end")
     if finished:
         return (Cause("the trainer finished by itself", f"line {finished[-1].line}", "likely"),)
     return (
