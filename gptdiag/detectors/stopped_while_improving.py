@@ -45,7 +45,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.larger_model import larger_model_remedy
-from gptdiag.measures.outlook import Outlook, ends_broken, outlook
+from gptdiag.measures.outlook import Outlook, ends_above_its_start, ends_broken, outlook
 from gptdiag.measures.prospect import stretched_end
 from gptdiag.measures.schedule import rate_at
 from gptdiag.registry import detector
@@ -62,6 +62,8 @@ def detect(run: Run, options: object) -> Finding | Clear:
     if ahead is None:
         raise NotEnough("needs 4 evaluations or 12 training losses to see a slope")
     what = "validation loss" if ahead.series == "evals.val_loss" else "training loss"
+    if ahead.series == "steps.loss" and ends_above_its_start(run):
+        return Clear("the training loss ends above its first value: nothing was gained yet")
     if not ahead.falling or ahead.forecast is None:
         return Clear(
             f"the {what} is not falling measurably at the end of the log "

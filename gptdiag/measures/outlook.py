@@ -69,6 +69,15 @@ def ends_broken(run: Run) -> bool:
     return bool(len(losses)) and not np.isfinite(losses[-1])
 
 
+def ends_above_its_start(run: Run) -> bool:
+    """Return whether the training loss ends above its first value.
+
+    What falls there comes back from a blow-up, and is no improvement yet.
+    """
+    losses = run.steps["loss"][np.isfinite(run.steps["loss"])]
+    return bool(len(losses)) and bool(np.median(losses[-3:]) > losses[0])
+
+
 def _from_evals(run: Run, curve: Curve) -> Outlook:
     first = last_third(curve, FEWEST_EVALS)
     down = tail_fall(curve, first)
@@ -97,8 +106,9 @@ def _from_steps(run: Run) -> Outlook | None:
         return None
     first = min(last_share(levels.step, 1 / 3), len(levels.step) - FEWEST_EVALS)
     down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
-    falling = _falls(down, float(levels.loss[-1]))
-    return _outlook(run, levels, first, down, falling, best=True)
+    improved = not ends_above_its_start(run)
+    falling = improved and _falls(down, float(levels.loss[-1]))
+    return _outlook(run, levels, first, down, falling, best=improved)
 
 
 def _falls(down: Fall, level: float) -> bool:
