@@ -122,12 +122,15 @@ def _outlook(
     last, begun = int(step[-1]), int(step[first])
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)
+    # No straight line leads below the losses that were logged, nor a cross-entropy below 0.
     level = float(np.median(loss[-near:])) - per_step * float(last - np.median(step[-near:]))
+    level = max(level, float(np.min(loss[-near:])))
+    floor = 0.0 if np.min(loss) >= 0 else -np.inf
     seen = Outlook(series, begun, last, level, down, falling, None)
     target = farthest(run, last, MORE)
     folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0
     low = level - max(down.amount, 0.0) * folds - 2 * sigma
-    bounds = Forecast(target, level, float(low), float(level + 2 * sigma))
+    bounds = Forecast(target, level, max(float(low), floor), float(level + 2 * sigma))
     if best and down.z > -SURE and (falling or target == run.number("max_iters")):
         found = _by_law(run, bounds, falling)
         if found is not None:
@@ -162,7 +165,7 @@ def _by_steps(levels: Levels, bounds: Forecast) -> Forecast:
     use = levels.step >= levels.step[0] + START * (levels.step[-1] - levels.step[0])
     fitted = power_law(levels.step[use], levels.loss[use], levels.sigma, bounds.step)
     middle = (bounds.low + bounds.high) / 2 if fitted is None else fitted.value
-    return bounds._replace(value=min(max(middle, bounds.low), bounds.high))
+    return bounds._replace(value=min(max(middle, bounds.low), bounds.value))
 
 
 def _going_on(run: Run, target: int) -> str:
