@@ -122,10 +122,10 @@ def _outlook(
     last, begun = int(step[-1]), int(step[first])
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)
-    # No straight line leads below the losses that were logged, nor a cross-entropy below 0.
     level = float(np.median(loss[-near:])) - per_step * float(last - np.median(step[-near:]))
-    level = max(level, float(np.min(loss[-near:])))
-    floor = 0.0 if np.min(loss) >= 0 else -np.inf
+    floor = 0.0 if np.min(loss) >= 0 else -np.inf  # no cross-entropy lies below
+    if level < floor:
+        level = float(np.min(loss[-near:]))
     seen = Outlook(series, begun, last, level, down, falling, None)
     target = farthest(run, last, MORE)
     folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0

