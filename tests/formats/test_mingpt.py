@@ -14,10 +14,10 @@ def bar(epoch: int, k: int, loss: float) -> str:
 
 
 LOG = (
-    "".join(f"\r{bar(1, k, 4 - 0.05 * k)}" for k in range(30))
-    + "\n01/02/2020 03:04:05 - INFO - mingpt.trainer -   test loss: 2.625000\n"
-    + "".join(f"\r{bar(2, k, 2.5 - 0.02 * k)}" for k in range(30))
-    + "\n01/02/2020 03:05:06 - INFO - mingpt.trainer -   test loss: 2.125000\n"
+    "".join(f"{bar(1, k, 4 - 0.05 * k)}\n" for k in range(30))
+    + "01/02/2020 03:04:05 - INFO - mingpt.trainer -   test loss: 2.625000\n"
+    + "".join(f"{bar(2, k, 2.5 - 0.02 * k)}\n" for k in range(30))
+    + "01/02/2020 03:05:06 - INFO - mingpt.trainer -   test loss: 2.125000\n"
 )
 
 
