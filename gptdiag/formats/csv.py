@@ -2,13 +2,15 @@
 
 Written by:
     One's own logging, spreadsheets, pandas, the tables that notebooks show. W&B's, Lightning's and
-    TensorBoard's own tables have formats of their own.
+    TensorBoard's own tables have formats of their own. Any of these may also be a Parquet file.
 
 Recognised lines:
     A header with a column for the step (step, iter, iteration, global_step, num_updates) or the
     epoch and one for a loss (loss, train_loss, train/loss, val_loss, eval_loss), in any case and
     order; rows of as many cells below it, empty where there is no value. lr, grad_norm, tokens,
-    tokens per second and times whose names tell the unit (step_time_ms) are taken too.
+    tokens per second and times whose names tell the unit (step_time_ms) are taken too. A column of
+    words (split, phase, ..) tells validation losses from training losses that stand in one column;
+    one of names or seeds (run, seed, model, ..) tells runs apart that have the same steps.
 
 Not in this log:
     What a column means beyond its name: losses are taken as nats per token. The report says which
@@ -24,21 +26,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import compress, islice
+from itertools import chain, compress, islice
 
 import numpy as np
 
-from gptdiag.formats._columns import (
-    LOSSES,
-    facts_of,
-    floats,
-    no_column,
-    records_of,
-    roles_of,
-)
+from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, roles_of
 from gptdiag.formats._console import event, happenings
+from gptdiag.formats._labels import LABELS, labelled_records, words_of
 from gptdiag.formats._separated import table_of
-from gptdiag.record import Line, Problem, Record, Rows, problem
+from gptdiag.record import Item, Line, Problem, Record, problem
 from gptdiag.run import Floats, Ints
 
 NAME = "csv"
@@ -101,9 +97,7 @@ def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_M
     return 0.0
 
 
-def parse(
-    lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
-) -> Iterator[Record | Rows | Problem]:
+def parse(lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP) -> Iterator[Item]:
     """Yield the rows below each header.
 
     Raises:
@@ -122,8 +116,7 @@ def parse(
                 if table is not None:
                     yield from table.done()
                     yield event(line, "process_start", "the header comes again")
-                table = _Table(header)
-                yield facts_of(header.roles, line.no)
+                table = _Table(header, line.no)
             elif table is None:
                 names += [cell for cell in _cells(text, ",") if len(names) < 100]
                 yield from happenings(Line(line.no, text[:2000]))
@@ -194,12 +187,13 @@ def _is_number(text: str) -> bool:
 class _Table:
     """Collects the rows below one header."""
 
-    def __init__(self, header: _Header) -> None:
-        self.header = header
+    def __init__(self, header: _Header, at: int) -> None:
+        self.header, self.at = header, at
         self.rows: list[list[str]] = []
         self.numbers: list[int] = []
         self.lines: list[Ints] = []
-        self.columns: dict[str, list[Floats]] = {role: [] for role in header.places}
+        self.columns: dict[str, list[Floats]] = {r: [] for r in header.places if r not in LABELS}
+        self.labels: dict[str, list[list[str]]] = {r: [] for r in header.places if r in LABELS}
 
     def take(self, lines: list[Line]) -> list[Line]:
         """Take the rows above any other header that hold nothing but numbers; return the rest."""
@@ -213,8 +207,10 @@ class _Table:
         which, numbers = table_of(texts, self.header.separator, self.header.width)
         if which.any():
             self.lines.append(np.array([line[0] for line in above], dtype=np.int64)[which])
-            for role, place in self.header.places.items():
-                self.columns[role].append(numbers[:, place])
+            for role, columns in self.columns.items():
+                columns.append(numbers[:, self.header.places[role]])
+            for role, labels in self.labels.items():
+                labels.append(words_of(numbers[:, self.header.places[role]].tolist()))
         return [*compress(above, ~which), *lines[end:]]
 
     def add(self, line: Line) -> Iterator[Record | Problem]:
@@ -232,17 +228,23 @@ class _Table:
 
     def _convert(self) -> None:
         cells = list(zip(*self.rows, strict=True))
-        for role, place in self.header.places.items():
-            self.columns[role].append(floats(cells[place]))
+        for role, columns in self.columns.items():
+            columns.append(floats(cells[self.header.places[role]]))
+        for role, labels in self.labels.items():
+            labels.append(words_of(cells[self.header.places[role]]))
         self.lines.append(np.array(self.numbers, dtype=np.int64))
         self.rows, self.numbers = [], []
 
-    def done(self) -> Iterator[Record | Rows]:
-        """Yield all rows."""
+    def done(self) -> Iterator[Item]:
+        """Yield what the columns are, and all rows."""
         if self.rows:
             self._convert()
-        if self.lines:
-            line = np.concatenate(self.lines)
-            order = np.argsort(line)
-            columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
-            yield from records_of(line[order], columns)
+        if not self.lines:
+            yield facts_of(self.header.roles, self.at)
+            return
+        line = np.concatenate(self.lines)
+        order = np.argsort(line)
+        columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
+        words = {r: list(chain.from_iterable(parts)) for r, parts in self.labels.items()}
+        labels = {r: [told[k] for k in order.tolist()] for r, told in words.items()}
+        yield from labelled_records(line[order], columns, labels, self.header.roles, self.at)
