@@ -18,11 +18,11 @@ _EITHER = r"(?<![\w.])(?:step|(?:total_|global_)?iter(?:ation)?)" + _AT
 _UNIT = r"(bpc|bits?(?: per char(?:acter)?)?)?(?![\w.])"
 _LOSS = rf"(?:train(?:ing)?[ _])?loss[ :=]*({NUMBER})\s*%?\s*{_UNIT}(.*)$"
 _TRAIN = rf"train(?:ing)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
-_VAL = rf"val(?:idation)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
+_VAL = rf"val(?:id(?:ation)?)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
 # What else is measured on a split, between the losses of the two.
 _ASIDE = (
-    r"(?:[\s,|;/(]{0,4}(?:(?:train(?:ing)?|val(?:idation)?)[ _])?(?:perplexity|ppl|acc(?:uracy)?)"
-    rf"[ :=]{{0,3}}{NUMBER} ?[%)]{{0,2}}){{0,2}}[\s,|;/]{{0,20}}"
+    r"(?:[\s,|;/(]{0,4}(?:(?:train(?:ing)?|val(?:id(?:ation)?)?)[ _])?"
+    rf"(?:perplexity|ppl|acc(?:uracy)?)[ :=]{{0,3}}{NUMBER} ?[%)]{{0,2}}){{0,2}}[\s,|;/]{{0,20}}"
 )
 
 _BOTH = re.compile(rf"{_EITHER}{_TRAIN}{_ASIDE}{_VAL}(.*)$", re.I)
