@@ -15,7 +15,7 @@ from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
 from gptdiag.wording import digits_of
 
-MOST_BATCHES = 20  # single training losses whose median is the level at the end
+FEWEST_BATCHES, MOST_BATCHES = 3, 20  # training losses whose median is the level at the end
 STALE = 1 / 3  # of the steps; an evaluation older than that says little about the end
 
 
@@ -110,8 +110,8 @@ def _losses(run: Run) -> Losses:
     curve = curve_of(run)
     finite = run.steps.where(np.isfinite(run.steps["loss"]))
     steps = finite["loss"]
-    # Few enough that a loss that still falls has hardly moved over them.
-    last = steps[-min(MOST_BATCHES, max(1, len(steps) // 10)) :]
+    # Of a short log fewer, as the loss still falls within them.
+    last = steps[-max(FEWEST_BATCHES, min(MOST_BATCHES, len(steps) // 10)) :]
     train = float(np.median(last)) if len(last) else None
     quantum = digits_of(steps)
     if curve is None:
