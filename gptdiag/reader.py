@@ -45,6 +45,9 @@ _OTHER_TOOLS = (
 )
 _PYTHON = re.compile(r"import \w|from [\w.]+ import |def \w+\(|class \w+[(:]|if __name__ ==")
 _RAISED = re.compile(r"[\w.]*(?:Error|Exception|Interrupt)\b")  # the last line of a traceback
+_DIED = re.compile(  # how programs that are not Python say that they stop
+    r"\[(?:CUDA|NCCL|MPI|cuBLAS) ERROR\]|Assertion [`'].*' failed|Segmentation fault|out of memory"
+)
 _SOURCE_LINES = 5  # top-level statements in the tail of a file that make it source code
 
 
@@ -337,6 +340,15 @@ def _unrecognised(name: str, lines: list[str], foreign: str) -> FormatError:
         return FormatError(
             f"{name} holds a Python traceback{why}, and no training lines: the program stopped "
             "before it logged a step",
+            "that error is what to look at first",
+        )
+    died = [k for k, line in enumerate(lines) if _DIED.search(line)]
+    if died:
+        said = lines[died[0]].strip()
+        more = lines[died[0] + 1 : died[0] + 2] if said.endswith(":") else []
+        return FormatError(
+            f"no training lines were recognised in {name}, which stops with "
+            f"{' '.join([said, *more])[:160]!r}",
             "that error is what to look at first",
         )
     return FormatError(

@@ -16,6 +16,9 @@ from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
 from gptdiag.wording import digits_of
 
+FEWEST_BATCHES, MOST_BATCHES = 3, 20  # training losses whose median is the level at the end
+STALE = 1 / 3  # of the steps; an evaluation older than that says little about the end
+
 
 @dataclass(frozen=True, slots=True)
 class Losses:
@@ -32,6 +35,7 @@ class Losses:
         None  # logged batches, where dropout keeps them above the evaluation
     )
     dropout: float | None = None
+    train_batches: int = 0  # logged losses behind the median
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +109,16 @@ def summarise(run: Run) -> Summary:
 
 def _losses(run: Run) -> Losses:
     curve = curve_of(run)
-    steps = run.steps["loss"]
-    steps = steps[np.isfinite(steps)]
+    finite = run.steps.where(np.isfinite(run.steps["loss"]))
+    steps = finite["loss"]
     # Of a short log fewer, as the loss still falls within them.
-    last = max(3, min(20, len(steps) // 10))
-    train = float(np.median(steps[-last:])) if len(steps) else None
+    last = steps[-max(FEWEST_BATCHES, min(MOST_BATCHES, len(steps) // 10)) :]
+    train = float(np.median(last)) if len(last) else None
     quantum = digits_of(steps)
     if curve is None:
-        return Losses(None, None, None, train, False, None, quantum)
-    evaluated = bool(np.isfinite(curve.train[-1]))
+        return Losses(None, None, None, train, False, None, quantum, train_batches=len(last))
+    old = len(finite) > 0 and curve.step[-1] < (1 - STALE) * finite.step[-1]
+    evaluated = bool(np.isfinite(curve.train[-1])) and not old
     return Losses(
         best_val=float(curve.val[curve.best]),
         best_step=int(curve.step[curve.best]),
@@ -124,6 +129,7 @@ def _losses(run: Run) -> Losses:
         quantum=curve.quantum,
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
+        train_batches=len(last),
     )
 
 

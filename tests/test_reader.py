@@ -38,6 +38,12 @@ def test_python_source_is_named() -> None:
         runs_of(text)
 
 
+def test_an_error_before_the_first_step_is_named() -> None:
+    text = "| zero_stage | 1 |\n[CUDA ERROR] at file a.cu:7:\nout of memory\n"
+    with pytest.raises(FormatError, match=r"stops with '\[CUDA ERROR\] at file a.cu:7: out of mem"):
+        parse_text(source_text(text))
+
+
 def test_a_traceback_alone_is_named() -> None:
     text = 'Traceback (most recent call last):\n  File "t.py", line 3\nValueError: no data\n'
     with pytest.raises(FormatError, match="ends in 'ValueError: no data', and no training lines"):

@@ -44,6 +44,18 @@ def test_losses() -> None:
     assert losses.last_train_is_evaluated
 
 
+def test_the_last_training_loss_is_of_the_end() -> None:
+    steps = "".join(f"iter {k}: loss {9 - 0.1 * k:.4f}, time 20.00ms\n" for k in range(40))
+    losses = summarise(run_of(steps)).losses
+    assert (losses.last_train, losses.train_batches) == (pytest.approx(5.25), 4)
+    untrained = "step 0: train loss 9.0000, val loss 9.0000\n"
+    losses = summarise(run_of(untrained + steps)).losses
+    assert (losses.last_train, losses.last_train_is_evaluated) == (pytest.approx(5.25), False)
+    newer = "step 35: train loss 5.5000, val loss 5.6000\n"
+    losses = summarise(run_of(untrained + steps + newer)).losses
+    assert (losses.last_train, losses.last_train_is_evaluated) == (5.5, True)
+
+
 def test_log_of_evaluations_only() -> None:
     figures = summarise(run_of("step 0: train loss 4.2000, val loss 4.2100\n"))
     assert (figures.steps, figures.evals) == (0, 1)

@@ -10,7 +10,9 @@ Why it matters:
 How it decides:
     Recognises the messages Python, CUDA, NCCL, the kernel and SLURM print. Of several in a row the
     first exception after the traceback is the root, the rest its consequences. When training steps
-    follow it in the same process, it did not end the run and is a note.
+    follow it in the same process, it did not end the run and is a note. What comes after the
+    trainer said that it had finished is of a later program, such as the next phase of a script: a
+    warning.
 
 Example:
     torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB
@@ -47,12 +49,41 @@ def detect(run: Run, options: object) -> Finding | Clear:
     ends = run.event("crash", "interrupt")
     if not ends:
         return Clear("no traceback, kill or interrupt in the log")
+    later = _after_the_end(run, ends)
+    if later:
+        return _later_program(run, later)
     stopped = [e for e in ends if e.name == "interrupt"]
     last = [e for e in ends if ends[-1].line - e.line <= NEAR]
     root = _root([e for e in last if e.name == "crash"] or last)
     if stopped and stopped[-1] in last:
         return _stopped(run, stopped[-1])
     return _crashed(run, root, len(last))
+
+
+def _after_the_end(run: Run, ends: tuple[Event, ...]) -> list[Event]:
+    """Return the messages that come after the trainer said that it had finished."""
+    last_row = int(run.steps.line[-1]) if len(run.steps) else 0
+    finished = [e.line for e in run.event("end") if e.line > last_row]
+    return [e for e in ends if e.line > finished[0]] if finished else []
+
+
+def _later_program(run: Run, messages: list[Event]) -> Finding | Clear:
+    crashes = [e for e in messages if e.name == "crash"]
+    if not crashes:
+        return Clear(f"the run had finished before line {messages[0].line}: {messages[0].text}")
+    root = _root(crashes)
+    step = int(run.steps.step[-1])
+    return Finding(
+        message=(
+            f"Training had finished after step {step} when a later program in the log failed: "
+            f"{_quoted(root)}{_rest(len(crashes))}."
+        ),
+        severity="warning",
+        headline=f"a later program failed, at line {root.line}",
+        evidence=(_evidence(run, root, step),),
+        causes=_causes(root.text),
+        data={"kind": "later", "step": step},
+    )
 
 
 def _root(messages: list[Event]) -> Event:
@@ -86,11 +117,9 @@ def _stopped(run: Run, event: Event) -> Finding:
 
 def _crashed(run: Run, root: Event, messages: int) -> Finding:
     step, goes_on = _last_step(run, root.line)
-    text = root.text if len(root.text) <= 120 else root.text[:117] + "..."
-    rest = f"; {messages - 1} more lines follow from it" if messages > 1 else ""
     ended = "A process failed but training went on" if goes_on else "The run crashed"
     return Finding(
-        message=f"{ended} after step {step}: {text}{rest}.",
+        message=f"{ended} after step {step}: {_quoted(root)}{_rest(messages)}.",
         severity="note" if goes_on else "error",
         headline=f"{'an error' if goes_on else 'crashed'} after step {step}",
         evidence=(_evidence(run, root, step),),
@@ -98,6 +127,14 @@ def _crashed(run: Run, root: Event, messages: int) -> Finding:
         remedies=() if goes_on else _remedies(run, root),
         data={"kind": "crash", "step": step},
     )
+
+
+def _quoted(event: Event) -> str:
+    return event.text if len(event.text) <= 120 else event.text[:117] + "..."
+
+
+def _rest(messages: int) -> str:
+    return f"; {messages - 1} more lines follow from it" if messages > 1 else ""
 
 
 def _evidence(run: Run, event: Event, step: int) -> Evidence:
@@ -113,6 +150,8 @@ def _causes(text: str) -> tuple[Cause, ...]:
                 "the device's memory is too small for this batch and model", text[:160], "likely"
             ),
         )
+    if re.search(r"No space left|disk space|Disk quota", text, re.I):
+        return (Cause("the disk is full", text[:160], "likely"),)
     if "NCCL" in text:
         return (
             Cause(

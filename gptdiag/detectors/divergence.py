@@ -10,7 +10,9 @@ Why it matters:
 How it decides:
     Compares the typical training loss of the last stretch of the log with the best stretch before
     it. The climb must exceed six standard errors of such a stretch, a twentieth of the progress the
-    run had made, and 3 % of the loss; and every stretch since the onset must stay up. A validation
+    run had made, and 3 % of the loss; and every stretch since the onset must stay up. Where all of
+    these lie above the first loss, the scatter that a blow-up itself brings is no measure: the
+    noise before it is. A validation
     loss that climbs while the training loss falls is overfitting, not divergence. Where there are
     too few training losses to judge, but those after the best evaluation rise, the validation loss
     is judged instead. If only the last evaluation lies that high, and no training loss follows it,
@@ -48,11 +50,12 @@ from gptdiag.registry import detector
 from gptdiag.remedies import clip_gradients
 from gptdiag.run import Floats, Ints, Run, Table
 from gptdiag.stats.noise import smooth_noise
-from gptdiag.stats.robust import MEDIAN_ERROR
+from gptdiag.stats.robust import MEDIAN_ERROR, noise_scale
 from gptdiag.stats.smooth import block_medians, even_blocks
 from gptdiag.wording import digits_of, loss, percent
 
 FEWEST_EVALS = 6
+FEWEST_BEFORE = 6  # losses up to the best stretch that tell the noise before a blow-up
 STRETCHES = 30  # the log is compared in this many stretches, fewer in short ones
 
 
@@ -97,6 +100,9 @@ def detect(run: Run, options: Options) -> Finding | Clear:
         rise = climb.rise
         progress = _progress(table[name], level, climb.best)
         needed = options.needed(error, progress, float(level[climb.best]))
+        if rise <= needed and _untrained(table[name], edges, level):
+            climb = climb._replace(onset=_best_and_onset(level, 0.0)[1])
+            needed = 0.0
         if rise > needed and len(level) - climb.onset >= 2:
             return (name != "val_loss" and _other_data(run, climb)) or _finding(run, climb)
         where = f"{loss(rise)} nats above" if rise > 0 else "at"
@@ -177,6 +183,17 @@ def _best_and_onset(level: Floats, error: float) -> tuple[int, int]:
     rise = float(level[-1] - level[best])
     up = level > level[best] + max(min(3 * error, rise / 3), rise / 10)
     return best, int(np.flatnonzero(~up)[-1]) + 1
+
+
+def _untrained(values: Floats, edges: Ints, level: Floats) -> bool:
+    """Return whether a loss that had come down beyond its noise is back above its first value."""
+    best, onset = _best_and_onset(level, 0.0)
+    before = values[: edges[best + 1]]
+    if len(before) < FEWEST_BEFORE or onset >= len(level):
+        return False
+    start = max(float(values[0]), float(level[0]))
+    down = start - float(level[best])
+    return bool(np.all(level[onset:] > start)) and down > 6 * noise_scale(before)
 
 
 def _stretches(run: Run) -> list[tuple[Table, str, Ints]]:

@@ -84,15 +84,19 @@ def detect(run: Run, options: Options) -> Finding | Clear:
 def _finding(run: Run, times: Timing, rows: Bools, options: Options) -> Finding:
     cost, n = times.eval_cost_ms, int(times.is_eval.sum())
     known = times.evals >= 2
-    share = times.eval_share if known else 0.0
+    elided = bool(run.event("elision"))
+    share = (_share_by_spacing(run, times) if elided else times.eval_share) if known else 0.0
     hidden = times.evals - int(times.is_eval.sum())
     slow = "1 logged step" if n == 1 else f"{n} logged steps"
-    total = (
-        f"; all {plural(times.evals, 'evaluation')} together took {duration(times.eval_total_ms)}, "
-        f"{percent(share)} of the time"
-        if known
-        else "; the share of the whole run cannot be told from one evaluation"
-    )
+    total = "; the share of the whole run cannot be told from one evaluation"
+    if known and elided:
+        every = count(_interval(run))
+        total = f"; at one every {every} steps, evaluation takes {percent(share)} of the time"
+    elif known:
+        total = (
+            f"; all {plural(times.evals, 'evaluation')} together took "
+            f"{duration(times.eval_total_ms)}, {percent(share)} of the time"
+        )
     unseen = f" ({hidden} of them between logged steps)" if hidden and known else ""
     worst = int(np.flatnonzero(rows)[np.argmax(times.ms[rows])])
     return Finding(
@@ -122,6 +126,17 @@ def _finding(run: Run, times: Timing, rows: Bools, options: Options) -> Finding:
         remedies=_remedies(run, times, share, options) if known else (),
         data={"eval_ms": cost, "evaluations": times.evals, "spikes": n},
     )
+
+
+def _interval(run: Run) -> int:
+    """Return the steps from one evaluation to the next, for a log with two or more."""
+    return int(run.number("eval_interval") or float(np.median(np.diff(run.evals.step))))
+
+
+def _share_by_spacing(run: Run, times: Timing) -> float:
+    """Return the share of evaluation where steps were left out of the log, so cannot be summed."""
+    between = times.typical_ms * _interval(run)
+    return times.eval_cost_ms / (times.eval_cost_ms + between) if between > 0 else 0.0
 
 
 def _quoted(run: Run, times: Timing, worst: int) -> tuple[int, ...]:
@@ -165,7 +180,7 @@ def _remedies(run: Run, times: Timing, share: float, options: Options) -> tuple[
     # With a share s of evaluation, 1/k of the evaluations leave s/k / (1 - s + s/k).
     factor = int(np.ceil(share * (1 - target) / (target * (1 - share))))
     rarer = max(2, min(factor, times.evals // FEWEST_LEFT))  # enough evaluations must remain
-    interval = int(run.number("eval_interval") or float(np.median(np.diff(run.evals.step))))
+    interval = _interval(run)
     iters = run.number("eval_iters")
     noise = eval_noise(run)
     found = [

@@ -12,7 +12,9 @@ How it decides:
     Measures every loss against the local trend in units of the local scatter of this run, and
     takes as a spike only what the run's own tail of deviations does not explain: less than one
     false spike in a hundred healthy runs. A spike is wide when three or more logged losses in a
-    row are far out. A note, unless wide spikes recur or the loss stays higher afterwards.
+    row are far out, and such stretches are more than the run's shorter ones lead to expect: where
+    text comes in order, neighbouring batches are hard together. A note, unless wide spikes recur or
+    the loss stays higher afterwards.
 
 Example:
     iter 3120: loss 2.2412, time 512.11ms, mfu 30.11%
@@ -35,6 +37,7 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 
@@ -80,8 +83,8 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     values = steps["loss"]
     score = scatters(values, level)
     high = _stretches(values - level, score)
-    wide = [s for s in high if s.end - s.first >= options.width]
-    # Wide spikes are beyond chance as they are; the tail of the rest limits single ones.
+    wide = _beyond_chance(high, options)
+    # Wide spikes are beyond chance already; the tail of the rest limits single ones.
     alone = np.ones(len(score), dtype=bool)
     for spike in wide:
         alone[spike.first : spike.end] = False
@@ -94,7 +97,7 @@ def detect(run: Run, options: Options) -> Finding | Clear:
     costly = sum(_stays_up(values, level, s) for s in wide)
     serious = bool(costly) or len(wide) >= options.recurring
     message = _wide_message(steps, wide, costly) if wide else _single_message(steps, single)
-    return _finding(run, steps, wide or single, message, serious)
+    return _finding(run, steps, wide or single, bool(wide), message, serious)
 
 
 def _stretches(residual: Floats, score: Floats) -> list[_Spike]:
@@ -106,6 +109,31 @@ def _stretches(residual: Floats, score: Floats) -> list[_Spike]:
         peak = int(first + np.argmax(score[first:end]))
         found.append(_Spike(int(first), int(end), peak, float(residual[peak])))
     return found
+
+
+def _beyond_chance(spikes: list[_Spike], options: Options) -> list[_Spike]:
+    """Return the wide spikes that the widths of the others do not explain.
+
+    If each far-out loss is followed by another with the chance that it is among the short spikes,
+    widths are geometric, and the number of the widest is that of rare events.
+    """
+    width = np.array([s.end - s.first for s in spikes], dtype=np.int64)
+    short = width[width < options.width]
+    going_on = float(np.mean(short >= 2)) if len(short) else 0.0
+    for least in np.unique(width[width >= options.width]):
+        expected = len(short) * going_on ** (int(least) - 1)
+        if _at_least(int(np.sum(width >= least)), expected) < options.expected_false:
+            return [s for s, w in zip(spikes, width, strict=True) if w >= least]
+    return []
+
+
+def _at_least(number: int, expected: float) -> float:
+    """Return the chance of that many rare events or more (Poisson)."""
+    term = fewer = exp(-expected)
+    for k in range(1, number):
+        term *= expected / k
+        fewer += term
+    return 1 - fewer
 
 
 def _stays_up(values: Floats, level: Floats, spike: _Spike) -> bool:
@@ -129,16 +157,22 @@ def _wide_message(steps: Table, spikes: list[_Spike], costly: int) -> str:
 
 def _single_message(steps: Table, spikes: list[_Spike]) -> str:
     at = at_steps([int(steps.step[s.peak]) for s in spikes])
+    most = max(s.end - s.first for s in spikes)
     number = plural(len(spikes), "single logged loss lies", "single logged losses lie")
+    back = "at the next one"
+    if most > 1:
+        number = plural(len(spikes), "short peak of the loss lies", "short peaks of the loss lie")
+        back = f"within {most} logged steps"
     return (
         f"{number} far above the trend ({at}), by up to "
-        f"{loss(max(s.height for s in spikes))} nats, and back at the next one."
+        f"{loss(max(s.height for s in spikes))} nats, and back {back}."
     )
 
 
-def _finding(run: Run, steps: Table, spikes: list[_Spike], message: str, serious: bool) -> Finding:
+def _finding(
+    run: Run, steps: Table, spikes: list[_Spike], wide: bool, message: str, serious: bool
+) -> Finding:
     top = max(spikes, key=lambda s: s.height)
-    wide = top.end - top.first > 1
     around = (max(top.first - 1, 0), top.peak, min(top.end, len(steps) - 1))
     return Finding(
         message=message,
@@ -170,7 +204,9 @@ def _causes(run: Run, top: _Spike, steps: Table, wide: bool) -> tuple[Cause, ...
             (
                 Cause(
                     "a batch of unusual text",
-                    "one logged step wide, and the loss is back at once",
+                    "one logged step wide, and the loss is back at once"
+                    if top.end - top.first == 1
+                    else "no wider than the far-out losses of this run are",
                     "likely",
                 ),
                 Cause("a short instability", shown, "likely" if norm else "possible"),

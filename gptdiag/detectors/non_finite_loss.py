@@ -34,6 +34,7 @@ import numpy as np
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, ranked
 from gptdiag.measures.instability import loss_climb, lower_rate, norm_climb, rate_fact
 from gptdiag.measures.learning import starts_new
+from gptdiag.measures.mfu import lacks_bfloat16
 from gptdiag.measures.skips import faster_since_nan
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients
@@ -186,7 +187,7 @@ def _remedies(run: Run, saved_line: int | None) -> tuple[Remedy, ...]:
                 change(run, init_from="resume"),
             )
         )
-    if run.setting("dtype") in (None, "float16"):
+    if run.setting("dtype") in (None, "float16") and not lacks_bfloat16(run):
         found.append(
             Remedy(
                 "Train in bfloat16"

@@ -40,6 +40,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.instability import lower_rate
+from gptdiag.measures.mfu import lacks_bfloat16
 from gptdiag.measures.skips import Skips, Speedup, faster_since_nan, skips
 from gptdiag.registry import detector
 from gptdiag.remedies import change, clip_gradients
@@ -138,15 +139,17 @@ def _causes(run: Run, sign: str) -> tuple[Cause, ...]:
 
 
 def _remedies(run: Run) -> tuple[Remedy, ...]:
-    found = [
-        Remedy(
-            "Use bfloat16",
-            "it has float32's range, so that no scaler is needed",
-            change(run, dtype="bfloat16"),
-            risk="V100 and T4 do not have it",
-            verify="no loss is NaN and no update is skipped",
+    found = []
+    if not lacks_bfloat16(run):
+        found.append(
+            Remedy(
+                "Use bfloat16",
+                "it has float32's range, so that no scaler is needed",
+                change(run, dtype="bfloat16"),
+                risk="V100 and T4 do not have it",
+                verify="no loss is NaN and no update is skipped",
+            )
         )
-    ]
     why = "smaller activations and gradients stay within float16"
     found += lower_rate(run, 2, why, "Or lower the learning rate")
     return (*found, *clip_gradients(run, "one batch can then move the weights only so far"))

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
-from gptdiag.measures.mfu import device_of
+from gptdiag.measures.mfu import device_of, lacks_bfloat16
 from gptdiag.record import Value
 from gptdiag.registry import detector
 from gptdiag.remedies import change, compile_model
@@ -77,10 +77,14 @@ def _paths(run: Run) -> list[_Path]:
     if not _on_gpu(run):
         return found
     if run.setting("dtype") == "float32" and _has_tensor_cores(run):
+        half = "float16" if lacks_bfloat16(run) else "bfloat16"
         remedy = Remedy(
-            "Compute in bfloat16",
+            f"Compute in {half}",
             "tensor cores multiply 16-bit numbers several times faster",
-            change(run, dtype="bfloat16"),
+            change(run, dtype=half),
+            risk="needs a gradient scaler, as small gradients underflow"
+            if half == "float16"
+            else "",
             verify="plain steps take less time, and the loss is the same within its noise",
         )
         found.append(_Path("the arithmetic is float32", "dtype", "float32", remedy, True))

@@ -45,7 +45,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.larger_model import larger_model_remedy
-from gptdiag.measures.outlook import Outlook, ends_broken, outlook
+from gptdiag.measures.outlook import Outlook, ends_above_its_start, ends_broken, outlook
 from gptdiag.measures.planned import reached
 from gptdiag.measures.prospect import stretched_end
 from gptdiag.measures.schedule import rate_at
@@ -63,6 +63,8 @@ def detect(run: Run, options: object) -> Finding | Clear:
     if ahead is None:
         raise NotEnough("needs 4 evaluations or 12 training losses to see a slope")
     what = "validation loss" if ahead.series == "evals.val_loss" else "training loss"
+    if ahead.series == "steps.loss" and ends_above_its_start(run):
+        return Clear("the training loss ends above its first value: nothing was gained yet")
     if not ahead.falling or ahead.forecast is None:
         return Clear(
             f"the {what} is not falling measurably at the end of the log "
@@ -111,16 +113,15 @@ def _finding(run: Run, ahead: Outlook, what: str) -> Finding:
 
 
 def _causes(run: Run, ahead: Outlook, planned: float | None) -> tuple[Cause, ...]:
-    stopped = run.event("crash", "interrupt")
-    if stopped:
+    if reached(run, ahead.last_step):
+        return (Cause("max_iters was reached", f"max_iters is {planned or 0:.0f}", "likely"),)
+    stopped, finished = run.event("crash", "interrupt"), run.event("end")
+    if stopped and not (finished and finished[-1].line < stopped[-1].line):
         return (
             Cause(
                 "the process was stopped", f"line {stopped[-1].line}: {stopped[-1].text}", "likely"
             ),
         )
-    if reached(run, ahead.last_step):
-        return (Cause("max_iters was reached", f"max_iters is {planned or 0:.0f}", "likely"),)
-    finished = run.event("end")
     if finished:
         return (Cause("the trainer finished by itself", f"line {finished[-1].line}", "likely"),)
     return (

@@ -50,6 +50,8 @@ _STOPS = (
     (re.compile(r"^\s*\^C|KeyboardInterrupt|SIGINT"), "Ctrl-C"),
     (re.compile(r"\bSIGTERM\b|^Terminated\b"), "SIGTERM"),
 )
+# What torchrun tells the other workers when one has failed: what follows, not what happened.
+_CLOSING = re.compile(r"Sending process \d+ closing signal SIG")
 _ELISION = re.compile(
     r"^\W*(?:\.{3,}|…+|\[\s*(?:\.{3}|…)\s*\]|<\s*snip.*>|\(\s*\.{3}\s*\)|⋮)\W*$", re.I
 )
@@ -87,6 +89,8 @@ def event(line: Line, name: str, text: str = "", step: int | None = None) -> Rec
 
 def _death(text: str) -> tuple[str, str] | None:
     """Return (event name, what happened) if the line tells of a process that ended, else None."""
+    if _CLOSING.search(text):
+        return None
     for pattern, what in _STOPS:
         if pattern.search(text):
             return "interrupt", what

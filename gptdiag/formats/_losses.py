@@ -19,9 +19,14 @@ _UNIT = r"(bpc|bits?(?: per char(?:acter)?)?)?(?![\w.])"
 _LOSS = rf"(?:train(?:ing)?[ _])?loss[ :=]*({NUMBER})\s*%?\s*{_UNIT}(.*)$"
 _TRAIN = rf"train(?:ing)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
 _VAL = rf"val(?:id(?:ation)?)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
+# What else is measured on a split, between the losses of the two.
+_ASIDE = (
+    r"(?:[\s,|;/(]{0,4}(?:(?:train(?:ing)?|val(?:id(?:ation)?)?)[ _])?"
+    rf"(?:perplexity|ppl|acc(?:uracy)?)[ :=]{{0,3}}{NUMBER} ?[%)]{{0,2}}){{0,2}}[\s,|;/]{{0,20}}"
+)
 
-_BOTH = re.compile(rf"{_EITHER}{_TRAIN}[\s,|;/]*{_VAL}(.*)$", re.I)
-_VAL_TRAIN = re.compile(rf"{_EITHER}{_VAL}[\s,|;/]*{_TRAIN}(.*)$", re.I)
+_BOTH = re.compile(rf"{_EITHER}{_TRAIN}{_ASIDE}{_VAL}(.*)$", re.I)
+_VAL_TRAIN = re.compile(rf"{_EITHER}{_VAL}{_ASIDE}{_TRAIN}(.*)$", re.I)
 _ITER_LOSS = re.compile(_ITER + _LOSS, re.I)
 _LLAMA2_C = re.compile(rf"^\s*(\d{{1,15}}) \| loss ({NUMBER})()( \| lr .*ms \| mfu .*%)\s*$")
 _STEP_LOSS = re.compile(_STEP + _LOSS, re.I)

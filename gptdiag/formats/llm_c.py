@@ -125,6 +125,7 @@ _MAIN_EVAL = re.compile(rf"s:(\d{{1,12}}) (tel|eval):({NUMBER})\s*$")
 _EVAL = re.compile(rf"(?:val loss ({NUMBER})|HellaSwag: \d+/\d+ = ({NUMBER}))\s*$")
 _SAVE = re.compile(r"Writing checkpoint at step (\d{1,12})\s*$")
 _ROW = re.compile(r"\| ([A-Za-z][\w ()]*?) +\| (.*?) +\|\s*$")
+_ERROR = re.compile(r"\[(?:CUDA|NCCL|MPI) ERROR\] at file .*:\s*$")  # what follows says which
 _CUT = re.compile(r"step +\d+(?:/\d+)?(?: \|?.*)?$|s:\d*(?: [a-z]*:?)?$")
 
 MAX_PARSED = 2000
@@ -177,6 +178,7 @@ class _Parser:
         self.stepless = Stepless(offset=-1)
         self.table: dict[str, Value] = {}
         self.planned = -1.0
+        self.error = ""  # of CUDA, NCCL or MPI, until the line that says which
         self.dashes = 0  # lines of three dashes to come; generated text stands between them
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
@@ -239,6 +241,9 @@ class _Parser:
                     else:
                         yield problem(item, "its numbers cannot be read")
                 return
+        if self.error:
+            yield event(line, "crash", f"{self.error} {line.text.strip()}")
+        self.error = line.text.strip() if _ERROR.match(line.text) else ""
         found = list(happenings(line))
         if not found and _CUT.match(line.text):
             yield problem(line, "cut off after the step number")

@@ -24,7 +24,8 @@ Not in this log:
 Traps:
     `mfu` is relative to an H100 on whatever device, `bf16_mfu` to the device itself. The percentage
     of autoresearch is of a time budget, not of steps. `FAIL` means a loss of NaN or above 100.
-    Generated text, progress bars and keys that somebody pressed stand between the lines.
+    Generated text, progress bars and keys that somebody pressed stand between the lines. Forks
+    print further fields before `dt`.
 """
 
 from __future__ import annotations
@@ -92,6 +93,19 @@ SAMPLES: dict[str, Record | str | None] = {
             "mfu_of_h100_pct": 41.2,
         },
     ),
+    "^[step 00007/00020 (35.00%) | loss: 10.386672 | lrm: 0.71 | lr(adamw:1.1e-04, muon:4.4e-05) "
+    "| dt: 1490.13ms | tok/sec: 5,497 | bf16_mfu: 0.00 | epoch: 1 pq: 0": Record(
+        "step",
+        1,
+        7,
+        {
+            "loss_ema": 10.386672,
+            "lr_multiplier": 0.71,
+            "step_ms": 1490.13,
+            "tokens_per_s": 5497.0,
+            "mfu_pct": 0.0,
+        },
+    ),
     "Step 00250 | Validation bpb: 1.1025": Record("eval", 1, 250, {"val_bpb": 1.1025}),
     "Step 00100 | Validation loss: 1.250125": Record("eval", 1, 100, {"val_loss": 1.250125}),
     "Step 02000 | CORE metric: 0.1375": Record("eval", 1, 2000, {"core_metric": 0.1375}),
@@ -105,9 +119,9 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _STEP = re.compile(
-    r"(?:\^\[\[[A-D])*step (?P<step>\d{1,12})(?:/(?P<planned>\d{1,12}))? \([\d.]+%\) "
+    r"(?:\^\[(?:\[[A-D])?)*step (?P<step>\d{1,12})(?:/(?P<planned>\d{1,12}))? \([\d.]+%\) "
     r"\| loss: (?P<loss>[^ ]+) \| (?:grad norm: (?P<grad_norm>[^ ]+) \| )?"
-    r"lrm: (?P<lr_multiplier>[^ ]+) \| dt: (?P<step_ms>[^m]+)ms \| "
+    r"lrm: (?P<lr_multiplier>[^ ]+) (?:\| (?!dt: )[^|]{1,80}){0,4}\| dt: (?P<step_ms>[^m]+)ms \| "
     r"tok/sec: (?P<tokens_per_s>[^ ]+) "
     r"\| (?:mfu: (?P<mfu_of_h100_pct>[\d.]+)|bf16_mfu: (?P<mfu_pct>[\d.]+))"
 )

@@ -108,6 +108,9 @@ SAMPLES: dict[str, Record | str | None] = {
     "step 52600: train loss 2.4721, val loss 3.2672, val ppl 26.24": Record(
         "eval", 1, 52600, {"train_loss": 2.4721, "val_loss": 3.2672}
     ),
+    "step 900: train loss 2.0577, train perplexity 7.83, val loss 2.1154, val ppl 8.3": Record(
+        "eval", 1, 900, {"train_loss": 2.0577, "val_loss": 2.1154}
+    ),
     " 10%|#  | 501/5000 [02:06<7:13, 5.79s/it]step 500: train loss 1.9122, val loss 2.0102": Record(
         "eval", 1, 500, {"train_loss": 1.9122, "val_loss": 2.0102}
     ),

@@ -97,6 +97,12 @@ def device_of(run: Run) -> Device | None:
     return None
 
 
+def lacks_bfloat16(run: Run) -> bool:
+    """Return whether the device is known and computes no faster in bfloat16, as before Ampere."""
+    device = device_of(run)
+    return device is not None and "bfloat16" not in device.peaks
+
+
 def peak_of(run: Run) -> tuple[float, str, str] | None:
     """Return (peak TFLOP/s of one device, dtype, device name), None if it cannot be known."""
     given = run.number("peak_tflops")

@@ -69,6 +69,15 @@ def ends_broken(run: Run) -> bool:
     return bool(len(losses)) and not np.isfinite(losses[-1])
 
 
+def ends_above_its_start(run: Run) -> bool:
+    """Return whether the training loss ends above its first value.
+
+    What falls there comes back from a blow-up, and is no improvement yet.
+    """
+    losses = run.steps["loss"][np.isfinite(run.steps["loss"])]
+    return bool(len(losses)) and bool(np.median(losses[-3:]) > losses[0])
+
+
 def _from_evals(run: Run, curve: Curve) -> Outlook:
     first = last_third(curve, FEWEST_EVALS)
     down = tail_fall(curve, first)
@@ -97,8 +106,9 @@ def _from_steps(run: Run) -> Outlook | None:
         return None
     first = min(last_share(levels.step, 1 / 3), len(levels.step) - FEWEST_EVALS)
     down = fall(levels.step[first:], levels.loss[first:], levels.sigma)
-    falling = _falls(down, float(levels.loss[-1]))
-    return _outlook(run, levels, first, down, falling, best=True)
+    improved = not ends_above_its_start(run)
+    falling = improved and _falls(down, float(levels.loss[-1]))
+    return _outlook(run, levels, first, down, falling, best=improved)
 
 
 def _falls(down: Fall, level: float) -> bool:
@@ -113,11 +123,14 @@ def _outlook(
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)
     level = float(np.median(loss[-near:])) - per_step * float(last - np.median(step[-near:]))
+    floor = 0.0 if np.min(loss) >= 0 else -np.inf  # no cross-entropy lies below
+    if level < floor:
+        level = float(np.min(loss[-near:]))
     seen = Outlook(series, begun, last, level, down, falling, None)
     target = farthest(run, last, MORE)
     folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0
     low = level - max(down.amount, 0.0) * folds - 2 * sigma
-    bounds = Forecast(target, level, float(low), float(level + 2 * sigma))
+    bounds = Forecast(target, level, max(float(low), floor), float(level + 2 * sigma))
     if best and down.z > -SURE and (falling or target == run.number("max_iters")):
         found = _by_law(run, bounds, falling)
         if found is not None:
@@ -152,7 +165,7 @@ def _by_steps(levels: Levels, bounds: Forecast) -> Forecast:
     use = levels.step >= levels.step[0] + START * (levels.step[-1] - levels.step[0])
     fitted = power_law(levels.step[use], levels.loss[use], levels.sigma, bounds.step)
     middle = (bounds.low + bounds.high) / 2 if fitted is None else fitted.value
-    return bounds._replace(value=min(max(middle, bounds.low), bounds.high))
+    return bounds._replace(value=min(max(middle, bounds.low), bounds.value))
 
 
 def _going_on(run: Run, target: int) -> str:

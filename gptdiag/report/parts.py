@@ -23,6 +23,7 @@ from gptdiag.wording import (
     significant,
 )
 
+TOO_HIGH = 15.0  # nats; beyond every vocabulary, where a perplexity says nothing
 MOST_NAMED = 3  # findings named in the verdict
 OF_THE_FILE = frozenset({"GD903"})  # findings about the file, not about one of its runs
 ROUTINE = frozenset({"GD301", "GD303", "GD304", "GD403", "GD905"})  # notes that do not judge a run
@@ -95,7 +96,8 @@ def _loss_figures(summary: Summary) -> list[tuple[str, str]]:
 def _train_note(at: Losses) -> str:
     """Return how the last training loss was measured, and why batches around it lie above it."""
     if not at.last_train_is_evaluated:
-        return ", median of the last batches"
+        few = at.train_batches
+        return f", median of the last {few} logged" if few > 1 else ", the last one logged"
     if at.last_batches is None:
         return ""
     why = "evaluation runs without the dropout of training"
@@ -105,6 +107,8 @@ def _train_note(at: Losses) -> str:
 
 
 def _with_perplexity(value: float, quantum: float) -> str:
+    if value > TOO_HIGH:
+        return loss(value, quantum)
     return f"{loss(value, quantum)} (perplexity {perplexity(value)})"
 
 

@@ -63,3 +63,30 @@ def test_a_model_that_fell_back_above_guessing_blew_up() -> None:
     finding = finding_of(head + evals, "GD104")
     assert "blew up" in finding.causes[0].what
     assert "5.2200 at step 300" in finding.causes[0].evidence
+
+
+def short(values: list[float]) -> str:
+    rows = (f"iter {10 * k}: loss {v:.4f}, time 20.00ms\n" for k, v in enumerate(values))
+    return "".join(rows)
+
+
+COMING_DOWN = [9.2, 8.1, 7.3, 6.8, 6.1, 5.9, 5.6, 5.5, 5.3, 5.2, 5.1]
+
+
+def test_a_blow_up_is_found_though_the_loss_is_coming_back() -> None:
+    text = short([*COMING_DOWN, 310.2, 190.5, 120.3, 99.1, 66.4, 80.2, 41.9, 33.0])
+    finding = finding_of(text, "GD102")
+    assert finding.severity == "error"
+    assert "climbed from 5.2" in finding.message
+    clear = outcome_of(text, "GD108")
+    assert (clear.status, "above its first value" in clear.why) == ("clear", True)
+
+
+def test_single_losses_above_the_first_are_no_blow_up() -> None:
+    text = short([*COMING_DOWN, 310.2, 5.2, 5.0, 4.9, 66.4, 4.9, 4.8, 4.8])
+    assert outcome_of(text, "GD102").status == "clear"
+
+
+def test_a_scatter_as_wide_as_the_progress_is_no_blow_up() -> None:
+    unsteady = [3.1, 2.6, 3.4, 2.9, 2.5, 3.3, 2.4, 2.8, 2.7, 3.4, 3.2, 3.5, 3.3, 3.6, 3.2, 3.4]
+    assert outcome_of(short(unsteady), "GD102").status == "clear"

@@ -6,7 +6,7 @@ import numpy as np
 
 from gptdiag.reader import read_all
 from tests.formats.made_logs import FOLDER
-from tests.helpers import run_of
+from tests.helpers import finding_of, run_of
 
 
 def test_console_and_main_log_of_one_run_agree() -> None:
@@ -32,3 +32,14 @@ def test_a_score_that_is_not_there_yet_is_no_nan_loss() -> None:
     run = read_all(FOLDER / "llm_c" / "stdout.log")[0]
     assert np.isfinite(run.steps["loss"]).all()
     assert run.steps.has("mfu_pct").tolist()[:3] == [False, False, True]
+
+
+def test_an_error_of_cuda_is_told_by_the_line_after_it() -> None:
+    steps = (
+        f"step {n}/900 | loss 4.0 (+nanz)| norm 0.5 (+nanz)| lr 6.00e-04 | 9.5 ms | 9 tok/s"
+        for n in range(1, 20)
+    )
+    died = ("[CUDA ERROR] at file llm.cu:12:", "out of memory")
+    finding = finding_of("\n".join((*steps, *died)) + "\n", "GD904")
+    assert "crashed after step 19: [CUDA ERROR] at file llm.cu:12: out of memory" in finding.message
+    assert "memory is too small" in finding.causes[0].what

@@ -79,3 +79,14 @@ def test_ended_schedule_is_left_to_the_bounds() -> None:
 
 def test_short_log_has_none() -> None:
     assert outlook(run_of("step 0: train loss 4.2, val loss 4.2\n")) is None
+
+
+def test_no_forecast_lies_below_a_cross_entropy() -> None:
+    losses = [max(9 - 0.06 * k, 0.1) + 0.02 * (k % 3) for k in range(150)]
+    text = "".join(f"iter {k}: loss {v:.4f}, time 20.00ms\n" for k, v in enumerate(losses))
+    ahead = outlook(run_of(text))
+    assert ahead is not None
+    assert ahead.falling
+    assert ahead.forecast is not None
+    assert 0 <= ahead.forecast.low <= ahead.forecast.value <= ahead.level
+    assert ahead.level >= 0.0999
