@@ -10,6 +10,7 @@ from gptdiag.measures.curve import curve_of
 from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, Utilisation, utilisation
 from gptdiag.measures.model import Model, model_of, tokens_seen
 from gptdiag.measures.outlook import outlook
+from gptdiag.measures.task import classifies
 from gptdiag.measures.timing import timing
 from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
@@ -31,6 +32,7 @@ class Losses:
         None  # logged batches, where dropout keeps them above the evaluation
     )
     dropout: float | None = None
+    of_labels: bool = False  # of classes, so without a perplexity
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def _losses(run: Run) -> Losses:
     train = float(np.median(steps[-20:])) if len(steps) else None
     quantum = digits_of(steps)
     if curve is None:
-        return Losses(None, None, None, train, False, None, quantum)
+        return Losses(None, None, None, train, False, None, quantum, of_labels=classifies(run))
     evaluated = bool(np.isfinite(curve.train[-1]))
     return Losses(
         best_val=float(curve.val[curve.best]),
@@ -121,6 +123,7 @@ def _losses(run: Run) -> Losses:
         quantum=curve.quantum,
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
+        of_labels=classifies(run),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from gptdiag.errors import UsageError, did_you_mean
+from gptdiag.formats._roles import of_reward
 from gptdiag.record import MISSING, Record, Rows, Value, is_there
 from gptdiag.run import UNITS, Floats, Ints
 
@@ -44,8 +45,9 @@ _CALLED = {
 _MEANS = {
     name: (role, rank) for role, names in _CALLED.items() for rank, name in enumerate(names.split())
 }
-_OF_EVALS = ("val_loss", "val_bpb", "eval_ms")
-LOSSES = {"loss", "train_loss", "val_loss", "val_bpb"}
+_OBJECTIVES = {"train_loss": "objective", "loss": "objective", "val_loss": "val_objective"}
+_OF_EVALS = ("val_loss", "val_bpb", "val_objective", "eval_ms")
+LOSSES = {"loss", "train_loss", "val_loss", "val_bpb", "objective", "val_objective"}
 MAPPABLE = {*UNITS, "step", "epoch"}
 _EMPTY = {"", "none", "null", "na", "n/a", "-"}
 _REPEATED = 0.5  # of a column's values equal to the one before: it shows the last one on every row
@@ -80,6 +82,10 @@ def roles_of(names: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]
         role, rank = _MEANS.get(plain(own), ("", 0))
         if role and own.lower() not in taken and (role not in found or rank < found[role][0]):
             found[role] = (rank, own)
+    if any(map(of_reward, names)):
+        found = {
+            _OBJECTIVES.get(role, role): own for role, own in sorted(found.items(), reverse=True)
+        }
     roles = {role: own for role, (_, own) in found.items()}
     for role, wanted in columns.items():
         exact = [own for own in names if own == wanted] or [
@@ -188,7 +194,7 @@ def _place_train_loss(columns: dict[str, Floats], evals: dict[str, Floats]) -> N
 
 def _evaluations(line: Ints, step: Ints, evals: dict[str, Floats]) -> Iterator[Rows]:
     """Yield the rows with evaluations; some trainers show the last one on every row."""
-    losses = [evals[name] for name in ("val_loss", "val_bpb", "train_loss") if name in evals]
+    losses = [evals[name] for name in (*_OF_EVALS[:3], "train_loss") if name in evals]
     if not losses:
         return
     there = np.any([is_there(values) for values in losses], axis=0)

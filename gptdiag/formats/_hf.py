@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._columns import floats
+from gptdiag.formats._roles import of_reward
 from gptdiag.record import MISSING, Record, Rows, Value, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
@@ -264,8 +265,7 @@ def _rewarded(entries: Entries) -> Bools:
     """Return where preferences or rewards are trained on: that loss is not nats per token. (n,)"""
     found = np.zeros(len(entries.line), dtype=bool)
     for key, values in entries.columns.items():
-        name = key.removeprefix("eval_")
-        if name == "reward" or name.startswith(("reward/", "rewards/")):
+        if of_reward(key):
             found |= is_there(values)
     return found
 

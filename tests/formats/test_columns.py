@@ -11,6 +11,7 @@ import pytest
 from gptdiag import read
 from gptdiag.cli import run
 from gptdiag.errors import FormatError, UsageError
+from gptdiag.formats._roles import roles
 from gptdiag.reader import parse_text
 from tests.helpers import run_of, source_text
 
@@ -111,3 +112,21 @@ def test_deep_or_broken_lines_never_crash(text: str) -> None:
         body = good.replace('"n"', '"step"')
         found = run_of(body + text + "\n")
         assert len(found.steps) == 40
+
+
+def test_the_loss_beside_rewards_is_an_objective() -> None:
+    table = "Step\tTraining Loss\treward\treward_std\n" + "".join(
+        f"{n}\t{x / 1000}\t0.5\t0.1\n" for n, x in ROWS
+    )
+    lines = "".join(
+        json.dumps({"step": n, "loss": x, "eval_loss": x, "rewards/chosen": 0.1}) + "\n"
+        for n, x in ROWS
+    )
+    for text, format in ((table, "csv"), (lines, "jsonl")):
+        found = run_of(text)
+        assert found.format == format
+        assert "objective" in found.steps
+        assert "loss" not in found.steps
+        assert "val_loss" not in found.evals
+    assert roles(["train/loss", "train/reward"]).of["train/loss"] == ("step", "objective", 1.0)
+    assert roles(["train/loss", "reward_weight"]).of["train/loss"] == ("step", "loss", 1.0)
