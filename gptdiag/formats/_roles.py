@@ -53,6 +53,8 @@ _KNOWN: dict[Role, str] = {  # names as `plain` writes them, the likeliest first
         "train_gnorm grad_norm_grad_norm global_grad_norm train_global_grad_norm total_grad_norm "
         "optim_total_grad_norm grad_2_0_norm_total train_norm norm"
     ),
+    Role("step", "lr", 1e-3): "train_lr_1e_3",  # verl's SFT trainer
+    Role("step", "step_ms", 1000.0): "train_time_s iteration_time_iteration_time",
     Role("step", "loss_scale"): "loss_scale train_loss_scale loss_scale_loss_scale",
     Role("step", "tokens"): (
         "tokens_seen train_tokens_seen consumed_tokens train_num_input_tokens_seen "
@@ -68,7 +70,6 @@ _KNOWN: dict[Role, str] = {  # names as `plain` writes them, the likeliest first
         "step_time_ms iter_time_ms iteration_time_ms dt_ms train_step_time_ms train_iter_time_ms "
         "train_dt_ms perf_step_time_ms perf_iter_time_ms perf_dt_ms time_step_ms"
     ),
-    Role("step", "step_ms", 1000.0): "iteration_time_iteration_time",
     Role("step", "wall_ms", 1000.0): "time_metrics_end_to_end_s",
     Role("step", "mem_bytes", _GIB): "memory_max_reserved_gib",
     Role("eval", "eval_ms", 1000.0): "eval_runtime",

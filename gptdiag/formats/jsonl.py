@@ -29,8 +29,9 @@ import numpy as np
 
 from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, records_of, roles_of
 from gptdiag.formats._console import happenings
+from gptdiag.formats._hf import fell_to_zero
 from gptdiag.formats._json_lines import decoded
-from gptdiag.record import MISSING, Line, Problem, Record, Rows, problem
+from gptdiag.record import MISSING, Line, Problem, Record, Rows, Value, problem
 from gptdiag.run import Floats
 
 NAME = "jsonl"
@@ -52,6 +53,7 @@ SAMPLES: dict[str, Record | str | None] = {
     '{"step": 20, "los': "not a whole JSON object",
 }
 
+_LLAMA_FACTORY = "current_steps"  # its step; the Hugging Face trainer below logs NaN as 0
 _NO_MAP: Mapping[str, str] = {}
 BATCH = 2048
 _MOST_NAMES = 10_000
@@ -166,4 +168,11 @@ class _Table:
         line = np.array(self.lines, dtype=np.int64)[known]
         if len(line):
             yield facts_of(self.roles, int(line[0]))
-            yield from records_of(line, {role: v[known] for role, v in columns.items()})
+            columns = {role: v[known] for role, v in columns.items()}
+            if self.roles.get("step") == _LLAMA_FACTORY and "loss" in columns:
+                vanished = fell_to_zero(columns["loss"])
+                if vanished.any():
+                    columns["loss"] = np.where(vanished, np.nan, columns["loss"])
+                    said: dict[str, Value] = {"nan_printed_as": "0.0"}
+                    yield Record("system", int(line[vanished][0]), None, said)
+            yield from records_of(line, columns)
