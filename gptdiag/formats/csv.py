@@ -38,7 +38,7 @@ from gptdiag.formats._columns import (
 )
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._separated import table_of
-from gptdiag.record import Line, Problem, Record, Rows, problem
+from gptdiag.record import Line, Problem, Record, Rows, lines_read, problem
 from gptdiag.run import Floats, Ints
 
 NAME = "csv"
@@ -110,6 +110,7 @@ def parse(
         UsageError: a column that the user named is in no header.
     """
     table: _Table | None = None
+    tables: list[_Table] = []
     names: list[str] = []
     source = iter(lines)
     while batch := list(islice(source, 1 if table is None else BATCH)):
@@ -119,21 +120,47 @@ def parse(
                 continue
             header = _header(text, columns) if table is None or not _is_row(text) else None
             if header:
-                if table is not None:
-                    yield from table.done()
-                    yield event(line, "process_start", "the header comes again")
-                table = _Table(header)
+                table = _Table(header, line)
+                tables.append(table)
                 yield facts_of(header.roles, line.no)
             elif table is None:
                 names += [cell for cell in _cells(text, ",") if len(names) < 100]
                 yield from happenings(Line(line.no, text[:2000]))
             else:
                 yield from table.add(line)
-    if table is not None:
-        yield from table.done()
+    yield from _in_turn(tables)
     missing = {r: own for r, own in columns.items() if table is None or r not in table.header.roles}
     if missing:
         raise no_column(missing, table.header.names if table is not None else names)
+
+
+def _in_turn(tables: list[_Table]) -> Iterator[Record | Rows]:
+    """Yield the rows of each table, a run of its own unless the next one begins with all of them.
+
+    A notebook shows the table of a run again, longer, when the run goes on or ends.
+    """
+    shown = [table.whole() for table in tables]
+    first = True
+    for k, (table, (line, columns)) in enumerate(zip(tables, shown, strict=True)):
+        if k + 1 < len(tables) and _begins_with(shown[k + 1][1], columns):
+            yield lines_read(line)
+            continue
+        if not first:
+            yield event(table.line, "process_start", "the header comes again")
+        first = False
+        if len(line):
+            yield from records_of(line, columns)
+
+
+def _begins_with(longer: Mapping[str, Floats], shorter: Mapping[str, Floats]) -> bool:
+    """Return whether a table has all rows of another one at its beginning, and more than two."""
+    if longer.keys() != shorter.keys():
+        return False
+    return all(
+        2 < len(values) <= len(longer[role])
+        and np.array_equal(values, longer[role][: len(values)], equal_nan=True)
+        for role, values in shorter.items()
+    )
 
 
 class _Header:
@@ -194,8 +221,8 @@ def _is_number(text: str) -> bool:
 class _Table:
     """Collects the rows below one header."""
 
-    def __init__(self, header: _Header) -> None:
-        self.header = header
+    def __init__(self, header: _Header, line: Line) -> None:
+        self.header, self.line = header, line
         self.rows: list[list[str]] = []
         self.numbers: list[int] = []
         self.lines: list[Ints] = []
@@ -237,12 +264,13 @@ class _Table:
         self.lines.append(np.array(self.numbers, dtype=np.int64))
         self.rows, self.numbers = [], []
 
-    def done(self) -> Iterator[Record | Rows]:
-        """Yield all rows."""
+    def whole(self) -> tuple[Ints, dict[str, Floats]]:
+        """Return the lines and the columns of all rows."""
         if self.rows:
             self._convert()
-        if self.lines:
-            line = np.concatenate(self.lines)
-            order = np.argsort(line)
-            columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
-            yield from records_of(line[order], columns)
+        if not self.lines:
+            return np.zeros(0, dtype=np.int64), {role: np.zeros(0) for role in self.columns}
+        line = np.concatenate(self.lines)
+        order = np.argsort(line)
+        columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
+        return line[order], columns
