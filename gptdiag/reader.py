@@ -256,7 +256,7 @@ def recognise(text: SourceText, columns: Mapping[str, str] | None = None) -> For
     sure = [name for name, score in scores.items() if score == 1]
     if len(sure) == 1:  # lines that carry a schema's own name need no second look
         return formats()[sure[0]]
-    lines = [line.text for line in (*head, *tail)]
+    lines = [line.text for line in dict.fromkeys((*head, *tail))]
     foreign, pattern = _foreign(lines)
     if foreign:  # what remains must be clear by itself
         head, tail = ([line for line in p if not pattern.search(line.text)] for p in (head, tail))

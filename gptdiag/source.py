@@ -1,4 +1,4 @@
-"""From bytes to numbered lines of text: files, compressed files, standard input.
+"""From bytes to numbered lines of text: files, compressed files, tables, standard input.
 
 Nothing here knows a log format. What cannot be a log at all is an InputError that says what it is;
 damage that leaves something to read (bad bytes, a compressed stream that ends early, a gigantic
@@ -17,6 +17,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
 
+from gptdiag import parquet
 from gptdiag.errors import InputError
 from gptdiag.run import SourceText
 
@@ -36,7 +37,7 @@ _BINARY_MAGIC = {
     b"PK\x03\x04": "a zip archive, perhaps a PyTorch checkpoint",
     b"\x80\x02": "a Python pickle, perhaps a checkpoint",
     b"\x80\x04": "a Python pickle, perhaps a checkpoint",
-    b"PAR1": "a Parquet file",
+    parquet.MAGIC: "a Parquet file (give its path, and it is read as a table)",
     b"\x89PNG": "a PNG image",
     b"%PDF": "a PDF document",
     b"\x7fELF": "a program",
@@ -58,6 +59,8 @@ def read_text(path: str) -> SourceText:
     """
     name = "standard input" if path == "-" else path
     try:
+        if path != "-" and _begins_with(path, parquet.MAGIC):
+            return SourceText(path, parquet.csv_lines(path))
         with _open(path) as raw:
             return _decode(name, raw)
     except IsADirectoryError as error:
@@ -68,6 +71,11 @@ def read_text(path: str) -> SourceText:
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _begins_with(path: str, magic: bytes) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _open(path: str) -> AbstractContextManager[BinaryIO]:

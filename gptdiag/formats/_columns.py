@@ -16,6 +16,8 @@ from gptdiag.formats._roles import of_reward
 from gptdiag.record import MISSING, Record, Rows, Value, is_there
 from gptdiag.run import UNITS, Floats, Ints
 
+SPLIT = "split"  # the role of a column that says which rows are evaluations
+RUN = ("run", "seed")  # the roles of those that say of which run a row is
 # What a column may be called, the surest name first; as `plain` writes it.
 _CALLED = {
     "step": "step global_step trainer/global_step train/global_step iter iteration iterations "
@@ -41,6 +43,10 @@ _CALLED = {
     "loss_scale": "loss_scale",
     "max_iters": "total_steps max_steps",
     "time_s": "time_s runtime timestamp",
+    "split": "split phase subset partition stage mode set kind type event tag",
+    "run": "run run_name run_id experiment experiment_name experiment_id exp exp_name trial "
+    "trial_id model model_name variant config method optimizer name",
+    "seed": "seed random_seed",
 }
 _MEANS = {
     name: (role, rank) for role, names in _CALLED.items() for rank, name in enumerate(names.split())
@@ -48,7 +54,7 @@ _MEANS = {
 _OBJECTIVES = {"train_loss": "objective", "loss": "objective", "val_loss": "val_objective"}
 _OF_EVALS = ("val_loss", "val_bpb", "val_objective", "eval_ms")
 LOSSES = {"loss", "train_loss", "val_loss", "val_bpb"}
-MAPPABLE = {*UNITS, "step", "epoch"}
+MAPPABLE = {*UNITS, "step", "epoch", SPLIT, *RUN}
 _EMPTY = {"", "none", "null", "na", "n/a", "-"}
 _REPEATED = 0.5  # of a column's values equal to the one before: it shows the last one on every row
 
@@ -69,7 +75,7 @@ def check_map(columns: Mapping[str, str]) -> None:
             raise UsageError(
                 f"--map {name}={columns[name]}: gptdiag has no column {name!r}."
                 f"{did_you_mean(name, MAPPABLE)}",
-                f"it has step, epoch, {', '.join(UNITS)}",
+                f"it has step, epoch, {SPLIT}, {', '.join((*RUN, *UNITS))}",
             )
 
 

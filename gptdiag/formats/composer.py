@@ -25,12 +25,12 @@ Traps:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from gptdiag.formats._block_evals import Evaluations
-from gptdiag.formats._blocks import Blocks, NamedNumbers, Names, value_of
+from gptdiag.formats._blocks import Blocks, Names, value_of, with_indented
 from gptdiag.formats._console import NUMBER, event, happenings
 from gptdiag.record import MISSING, Item, Line, Record, Rows, is_there
 from gptdiag.run import Floats
@@ -88,31 +88,54 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
 
 def parse(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a row for each block, and what stands between them."""
-    blocks, evals, derived = Blocks(_COLUMNS), Evaluations(), _Derived()
-    counts = _Counts()
-    groups = NamedNumbers(_METRIC, ": ").groups
-    for line in lines:
-        no, text = line
-        found = groups(text) if text[:1] in " \t" else None
-        if found:
-            kind, name, value = found
+    console = _Console()
+    for head, below in with_indented(lines):
+        header = _HEADER.match(head.text) if head and head.text[:1] == "[" else None
+        if head and header:
+            yield from console.opened(head, header)
+            if console.counts.sure and console.blocks.repeats(below):
+                continue
+        elif head:
+            yield from _other(Line(head.no, head.text[:2000]))
+        yield from console.read(below)
+    yield from console.ended()
+
+
+class _Console:
+    """Carries the open block, its step and the evaluations."""
+
+    def __init__(self) -> None:
+        self.blocks, self.counts = Blocks(_COLUMNS, ": "), _Counts()
+        self._evals, self._derived = Evaluations(), _Derived()
+
+    def opened(self, head: Line, header: re.Match[str]) -> Iterable[Item]:
+        """Begin a block; return what is known by then."""
+        items = self.blocks.open(head.no, self.counts.step_of(header), None)
+        planned = self.counts.planned(head.no, header)
+        return [*planned, *self._derived.added(items)] if items else planned
+
+    def read(self, below: list[Line]) -> Iterator[Record]:
+        """Take indented lines one by one; yield what is none of a block or an evaluation."""
+        for no, text in below:
+            found = _METRIC.match(text)
+            if found is None:
+                if text and not text.isspace():
+                    yield from _other(Line(no, text[:2000]))
+                continue
+            kind, name, number = found.groups()
             if kind == "Eval":
-                _evaluated(evals, no, name, value, counts.last)
-            elif blocks.step is not None:
-                if name in _BATCHES and not counts.sure:
-                    blocks.step = counts.correct(value)
+                _evaluated(self._evals, no, name, number, self.counts.last)
+            elif self.blocks.step is not None:
+                if name in _BATCHES and not self.counts.sure:
+                    self.blocks.step = self.counts.correct(number)
                 elif name[:3] == "lr-":
                     name = _RATE.sub(r"lr\1", name)
-                blocks.add(no, name, value)
-            continue
-        header = _HEADER.match(text) if text[:1] == "[" else None
-        if header:
-            yield from counts.planned(no, header)
-            yield from derived.added(blocks.open(no, counts.step_of(header), None))
-        elif text and not text.isspace():
-            yield from _other(Line(no, text[:2000]))
-    yield from derived.added(blocks.close(last=True))
-    yield from evals.records()
+                self.blocks.add(no, name, number)
+
+    def ended(self) -> Iterator[Item]:
+        """Yield what is left at the end."""
+        yield from self._derived.added(self.blocks.close(last=True))
+        yield from self._evals.records()
 
 
 class _Counts:
@@ -125,8 +148,8 @@ class _Counts:
 
     def step_of(self, header: re.Match[str]) -> int:
         """Return the step, a guess if the header does not count batches from the beginning."""
-        done, total, epoch = header["done"], header["total"], header["epoch"]
-        self.sure = header["unit"] == "batch" and (epoch is None or total is not None)
+        epoch, unit, done, total = header.groups()
+        self.sure = unit == "batch" and (epoch is None or total is not None)
         if self.sure:
             before = (int(epoch) - 1) * int(total) if epoch else 0
             self.last = min(int(done) + before, _MOST_STEPS)
@@ -140,12 +163,13 @@ class _Counts:
             self.last = int(min(value_of(batches) + 1, _MOST_STEPS))
         return self.last or 0
 
-    def planned(self, no: int, header: re.Match[str]) -> Iterator[Record]:
-        """Yield the planned steps, where the header says them."""
-        total = header["total"] if header["unit"] == "batch" and not header["epoch"] else None
-        if total and total != self._total:
-            self._total = total
-            yield Record("config", no, None, {"max_iters": int(total)})
+    def planned(self, no: int, header: re.Match[str]) -> Sequence[Record]:
+        """Return the planned steps, where the header says them."""
+        epoch, unit, _, total = header.groups()
+        if not total or total == self._total or unit != "batch" or epoch:
+            return ()
+        self._total = total
+        return [Record("config", no, None, {"max_iters": int(total)})]
 
 
 class _Derived:

@@ -2,13 +2,15 @@
 
 Written by:
     One's own logging, spreadsheets, pandas, the tables that notebooks show. W&B's, Lightning's and
-    TensorBoard's own tables have formats of their own.
+    TensorBoard's own tables have formats of their own. Any of these may also be a Parquet file.
 
 Recognised lines:
     A header with a column for the step (step, iter, iteration, global_step, num_updates) or the
     epoch and one for a loss (loss, train_loss, train/loss, val_loss, eval_loss), in any case and
     order; rows of as many cells below it, empty where there is no value. lr, grad_norm, tokens,
-    tokens per second and times whose names tell the unit (step_time_ms) are taken too.
+    tokens per second and times whose names tell the unit (step_time_ms) are taken too. A column of
+    words (split, phase, ..) tells validation losses from training losses that stand in one column;
+    one of names or seeds (run, seed, model, ..) tells runs apart that have the same steps.
 
 Not in this log:
     What a column means beyond its name: losses are taken as nats per token. The report says which
@@ -17,28 +19,24 @@ Not in this log:
 Traps:
     A train_loss that stands beside most validation losses is taken as evaluated, any other as the
     loss of the batches. A validation loss repeated on each row is one evaluation. A table with one
-    row per run is no curve. A header that comes again begins another run.
+    row per run is no curve. A header that comes again begins another run, unless all rows so far
+    follow it: a notebook shows the table of a run again when it is longer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import compress, islice
+from itertools import chain, compress, islice
+from typing import NamedTuple
 
 import numpy as np
 
-from gptdiag.formats._columns import (
-    LOSSES,
-    facts_of,
-    floats,
-    no_column,
-    records_of,
-    roles_of,
-)
+from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, roles_of
 from gptdiag.formats._console import event, happenings
+from gptdiag.formats._labels import LABELS, labelled_records, words_of
 from gptdiag.formats._separated import table_of
-from gptdiag.record import Line, Problem, Record, Rows, lines_read, problem
+from gptdiag.record import Item, Line, Problem, Record, lines_read, problem
 from gptdiag.run import Floats, Ints
 
 NAME = "csv"
@@ -101,9 +99,7 @@ def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_M
     return 0.0
 
 
-def parse(
-    lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
-) -> Iterator[Record | Rows | Problem]:
+def parse(lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP) -> Iterator[Item]:
     """Yield the rows below each header.
 
     Raises:
@@ -122,7 +118,6 @@ def parse(
             if header:
                 table = _Table(header, line)
                 tables.append(table)
-                yield facts_of(header.roles, line.no)
             elif table is None:
                 names += [cell for cell in _cells(text, ",") if len(names) < 100]
                 yield from happenings(Line(line.no, text[:2000]))
@@ -134,33 +129,46 @@ def parse(
         raise no_column(missing, table.header.names if table is not None else names)
 
 
-def _in_turn(tables: list[_Table]) -> Iterator[Record | Rows]:
-    """Yield the rows of each table, a run of its own unless the next one begins with all of them.
+class _Whole(NamedTuple):
+    """All rows of a table."""
 
-    A notebook shows the table of a run again, longer, when the run goes on or ends.
+    line: Ints  # (n,)
+    columns: dict[str, Floats]  # role -> (n,)
+    labels: dict[str, list[str]]  # one of `LABELS` -> n words
+
+    def begins_with(self, other: _Whole) -> bool:
+        """Return whether the first rows are all those of another table, and more than two."""
+        n = len(other.line)
+        return (
+            2 < n <= len(self.line)
+            and self.columns.keys() == other.columns.keys()
+            and {role: words[:n] for role, words in self.labels.items()} == other.labels
+            and all(
+                np.array_equal(values[:n], other.columns[role], equal_nan=True)
+                for role, values in self.columns.items()
+            )
+        )
+
+
+def _in_turn(tables: list[_Table]) -> Iterator[Item]:
+    """Yield what the columns of each table are, and its rows: a run of its own.
+
+    A notebook shows the table of a run again, longer, when the run goes on or ends: only the last
+    one counts.
     """
     shown = [table.whole() for table in tables]
     first = True
-    for k, (table, (line, columns)) in enumerate(zip(tables, shown, strict=True)):
-        if k + 1 < len(tables) and _begins_with(shown[k + 1][1], columns):
-            yield lines_read(line)
+    for k, (table, rows) in enumerate(zip(tables, shown, strict=True)):
+        if k + 1 < len(tables) and shown[k + 1].begins_with(rows):
+            yield lines_read(rows.line)
             continue
         if not first:
             yield event(table.line, "process_start", "the header comes again")
         first = False
-        if len(line):
-            yield from records_of(line, columns)
-
-
-def _begins_with(longer: Mapping[str, Floats], shorter: Mapping[str, Floats]) -> bool:
-    """Return whether a table has all rows of another one at its beginning, and more than two."""
-    if longer.keys() != shorter.keys():
-        return False
-    return all(
-        2 < len(values) <= len(longer[role])
-        and np.array_equal(values, longer[role][: len(values)], equal_nan=True)
-        for role, values in shorter.items()
-    )
+        if len(rows.line):
+            yield from labelled_records(*rows, table.header.roles, table.line.no)
+        else:
+            yield facts_of(table.header.roles, table.line.no)
 
 
 class _Header:
@@ -226,7 +234,8 @@ class _Table:
         self.rows: list[list[str]] = []
         self.numbers: list[int] = []
         self.lines: list[Ints] = []
-        self.columns: dict[str, list[Floats]] = {role: [] for role in header.places}
+        self.columns: dict[str, list[Floats]] = {r: [] for r in header.places if r not in LABELS}
+        self.labels: dict[str, list[list[str]]] = {r: [] for r in header.places if r in LABELS}
 
     def take(self, lines: list[Line]) -> list[Line]:
         """Take the rows above any other header that hold nothing but numbers; return the rest."""
@@ -240,8 +249,10 @@ class _Table:
         which, numbers = table_of(texts, self.header.separator, self.header.width)
         if which.any():
             self.lines.append(np.array([line[0] for line in above], dtype=np.int64)[which])
-            for role, place in self.header.places.items():
-                self.columns[role].append(numbers[:, place])
+            for role, columns in self.columns.items():
+                columns.append(numbers[:, self.header.places[role]])
+            for role, labels in self.labels.items():
+                labels.append(words_of(numbers[:, self.header.places[role]].tolist()))
         return [*compress(above, ~which), *lines[end:]]
 
     def add(self, line: Line) -> Iterator[Record | Problem]:
@@ -259,18 +270,22 @@ class _Table:
 
     def _convert(self) -> None:
         cells = list(zip(*self.rows, strict=True))
-        for role, place in self.header.places.items():
-            self.columns[role].append(floats(cells[place]))
+        for role, columns in self.columns.items():
+            columns.append(floats(cells[self.header.places[role]]))
+        for role, labels in self.labels.items():
+            labels.append(words_of(cells[self.header.places[role]]))
         self.lines.append(np.array(self.numbers, dtype=np.int64))
         self.rows, self.numbers = [], []
 
-    def whole(self) -> tuple[Ints, dict[str, Floats]]:
-        """Return the lines and the columns of all rows."""
+    def whole(self) -> _Whole:
+        """Return all rows."""
         if self.rows:
             self._convert()
         if not self.lines:
-            return np.zeros(0, dtype=np.int64), {role: np.zeros(0) for role in self.columns}
+            return _Whole(np.zeros(0, dtype=np.int64), {}, {})
         line = np.concatenate(self.lines)
         order = np.argsort(line)
         columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
-        return line[order], columns
+        words = {r: list(chain.from_iterable(parts)) for r, parts in self.labels.items()}
+        labels = {r: [told[k] for k in order.tolist()] for r, told in words.items()}
+        return _Whole(line[order], columns, labels)

@@ -25,13 +25,12 @@ Traps:
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
-from gptdiag.formats._console import NUMBER, clock_of, event, happenings, number
+from gptdiag.formats._console import NUMBER, clock_of, event, happenings
+from gptdiag.formats._fairseq_fields import Assigned, of_json, spaced
 from gptdiag.record import Line, Problem, Record, problem
 
 NAME = "fairseq"
@@ -95,23 +94,16 @@ _TAG = re.compile(r"\| (train_inner|valid\w*|train|test) \| *(.*)$")
 _PROGRESS = re.compile(r"\| *epoch (\d{1,9}):? +(\d{1,12}) */ *(\d{1,12}) +(\S.*num_updates=.*)$")
 _INNER = re.compile(r"epoch (\d{1,9}):? +(\d{1,12}) */ *\d+ +(.*)$")
 _VALID = re.compile(r"\| *epoch \d+ \| valid on '(\w+)' subset \| *(.*)$")
-_SPACED = re.compile(rf"(?:^|\| *)(\w+) ({NUMBER})(?= *(?:\||$))")
 _SAVED = re.compile(r"[Ss]aved checkpoint (\S+)")
 _LOADED = re.compile(r"[Ll]oaded checkpoint (\S+) \(epoch (\d+) @ (\d{1,15}) updates\)")
 _DONE = re.compile(rf"done training in ({NUMBER}) seconds")
 _SIZE = re.compile(r"num\. model params: (\d[\d,]{0,19})(?: |$)")
 _NAMES = {"lr": "lr", "gnorm": "grad_norm", "loss_scale": "loss_scale", "wps": "tokens_per_s"}
-_FIELDS = {"loss", "nll_loss", "num_updates", "wall", *_NAMES}
-_WANTED = {name: name for name in _FIELDS} | {
-    f"valid_{name}": name for name in ("loss", "nll_loss", "num_updates")
-}
-_ASSIGNED = re.compile(rf"(?<!\w)({'|'.join(sorted(_FIELDS))})=({NUMBER})")
 _CLEAR = 100.0  # seconds between two lines, so that whole seconds tell a step time
 _EXACT = 0.02  # bits by which a mean undone from printed ones may be wrong
 _PRINTED = 0.0005  # bits by which a printed one may be
 _MOST = 2**53
 _JSON_MARK = "| train_inner | {"
-_SCAN = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without its wrappers
 
 
 def sniff(head: list[Line], tail: list[Line]) -> float:
@@ -147,18 +139,23 @@ class _Console:
     def __init__(self) -> None:
         self.clock: tuple[int, float] | None = None  # update and wall seconds of the line before
         self.newest: int | None = None  # update of the line before
+        self._assigned = Assigned().read
+        self.said = False  # of this run, that its lines are means over several updates
         self.mean: tuple[int, int, float] | None = None  # epoch, batch and mean of the line before
 
     def read(self, line: Line) -> Iterator[Record | Problem]:
         """Yield what a line with a | says."""
         text = line.text
+        if text[:8] == "| epoch " and (found := _PROGRESS.match(text)):
+            yield from self._progress(line, found)
+            return
         tag = _TAG.search(text)
         if tag and tag[1] == "train_inner":
             yield from self.inner(line, tag[2])
         elif " valid on " in text and (found := _VALID.search(text)):
-            yield from self._valid(line, _pairs(_SPACED, found[2]), found[1])
+            yield from self._valid(line, spaced(found[2]), found[1])
         elif tag and tag[1] == "valid":
-            fields = _json(tag[2])
+            fields = of_json(tag[2])
             if fields:
                 yield from self._valid(line, fields, tag[1])
             else:
@@ -166,17 +163,22 @@ class _Console:
         elif tag:
             return
         elif found := _PROGRESS.search(text):
-            fields = _assigned(found[4])
-            if "loss" in fields:
-                running = self._undone(int(found[1]), int(found[2]), _loss_of(fields))
-                yield from self._step(line, fields, running)
+            yield from self._progress(line, found)
         else:
             yield from _told(line)
+
+    def _progress(self, line: Line, found: re.Match[str]) -> Iterable[Record]:
+        """Return what a line of the old form says."""
+        fields = self._assigned(found[4])
+        if "loss" not in fields:
+            return ()
+        running = self._undone(int(found[1]), int(found[2]), _loss_of(fields))
+        return self._step(line, fields, running)
 
     def inner(self, line: Line, text: str) -> Iterable[Record | Problem]:
         """Return what a line of train_inner says, from its fields on."""
         old = None if text[:1] == "{" else _INNER.match(text)
-        fields = _assigned(old[3]) if old else _json(text)
+        fields = self._assigned(old[3]) if old else of_json(text)
         if "loss" not in fields or not 0 <= fields.get("num_updates", -1) < _MOST:
             return [problem(line, "no whole line of train_inner")]
         return self._step(line, fields, {"loss": _BIT * _loss_of(fields)})
@@ -198,10 +200,13 @@ class _Console:
             if self.clock and wall - self.clock[1] >= _CLEAR and step > self.clock[0]:
                 values["wall_ms"] = 1000 * (wall - self.clock[1]) / (step - self.clock[0])
             self.clock = (step, wall)
-        if self.newest is not None and step > self.newest + 1:
+        if self.newest is None or step <= self.newest:
+            self.said = False
+        elif step > self.newest + 1 and not self.said:
+            self.said = True
             yield Record("system", line.no, None, {"loss_over": "interval"})
         self.newest = step
-        stamp = clock_of(line.text[:40])
+        stamp = None if line.text[:1] == "|" else clock_of(line.text[:40])
         yield Record("step", line.no, step, values, wall if stamp is None else stamp)
 
     def _undone(self, epoch: int, batch: int, mean: float) -> dict[str, float]:
@@ -227,53 +232,6 @@ class _Console:
 def _loss_of(fields: Mapping[str, float]) -> float:
     """Return the entropy in bits."""
     return fields.get("nll_loss", fields["loss"])
-
-
-def _json(text: str) -> dict[str, float]:
-    """Return the numbers of a JSON object, which are written as text; empty if there are none."""
-    try:
-        found, _end = _SCAN(text, 0)
-    except (ValueError, StopIteration, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    told = _wanted(tuple(found))
-    try:
-        return {ours: float(found[own]) for own, ours in told}
-    except (TypeError, ValueError, OverflowError):
-        return {ours: x for own, ours in told if (x := _number(found[own])) is not None}
-
-
-@lru_cache(maxsize=16)
-def _wanted(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Return (its name, our name) of the fields that are read; most lines have the same."""
-    return tuple((own, ours) for own, ours in _WANTED.items() if own in names)
-
-
-def _number(value: object) -> float | None:
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _pairs(pattern: re.Pattern[str], text: str) -> dict[str, float]:
-    return {name: number(value) for name, value in pattern.findall(text)}
-
-
-def _assigned(text: str) -> dict[str, float]:
-    """Return the fields of `loss=10.8, wps=15020, clip=0%` that are read."""
-    values = {}
-    for field in text.split(", "):
-        name, _, value = field.partition("=")
-        try:
-            if name in _FIELDS:
-                values[name] = float(value)
-            elif not name.isidentifier():
-                return _pairs(_ASSIGNED, text)
-        except ValueError:  # damaged, or with thousands separators
-            return _pairs(_ASSIGNED, text)
-    return values
 
 
 def _told(line: Line) -> Iterator[Record]:

@@ -8,7 +8,9 @@ Recognised lines:
     Objects with a step (step, global_step, iter, current_steps) or an epoch and a loss (loss,
     train_loss, train/loss, val_loss, eval_loss). Objects inside objects are read as
     `outer/inner`. lr, grad_norm, tokens, tokens per second and times whose names tell the unit
-    are taken too; numbers may be text.
+    are taken too; numbers may be text. A word (split, phase, ..) tells validation losses from
+    training losses of the same name; a name or seed (run, seed, model, ..) tells runs apart that
+    have the same steps.
 
 Not in this log:
     What a value means beyond its name: losses are taken as nats per token. The report says which
@@ -23,15 +25,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
 from typing import Any
 
 import numpy as np
 
-from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, records_of, roles_of
+from gptdiag.formats._columns import LOSSES, floats, no_column, roles_of
 from gptdiag.formats._console import happenings
 from gptdiag.formats._hf import fell_to_zero
 from gptdiag.formats._json_lines import decoded
-from gptdiag.record import MISSING, Line, Problem, Record, Rows, Value, problem
+from gptdiag.formats._labels import LABELS, labelled_records, words_of
+from gptdiag.record import MISSING, Item, Line, Record, Value, problem
 from gptdiag.run import Floats
 
 NAME = "jsonl"
@@ -101,9 +105,7 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def parse(
-    lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP
-) -> Iterator[Record | Rows | Problem]:
+def parse(lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP) -> Iterator[Item]:
     """Yield the rows of all objects with a known value.
 
     Raises:
@@ -135,6 +137,7 @@ class _Table:
         self.numbers: list[int] = []
         self.lines: list[int] = []
         self.columns: dict[str, list[Floats]] = {}
+        self.labels: dict[str, list[str]] = {}
 
     def add(self, no: int, found: dict[str, Any]) -> None:
         """Take an object."""
@@ -151,12 +154,16 @@ class _Table:
             self.roles = {**roles_of(self.names, self.asked), **self.roles}
         before = len(self.lines)
         for role, own in self.roles.items():
+            if role in LABELS:
+                words = self.labels.setdefault(role, [""] * before)
+                words += words_of(found.get(own) for found in self.objects)
+                continue
             parts = self.columns.setdefault(role, [np.full(before, MISSING)] if before else [])
             parts.append(floats([found.get(own) for found in self.objects]))
         self.lines += self.numbers
         self.objects, self.numbers = [], []
 
-    def done(self) -> Iterator[Record | Rows]:
+    def done(self) -> Iterator[Item]:
         """Yield all rows, if they are those of a curve."""
         self._convert()
         if not self.lines or not _tells(self.roles, self.asked):
@@ -167,12 +174,12 @@ class _Table:
             known |= columns[role].view(np.int64) != np.float64(MISSING).view(np.int64)
         line = np.array(self.lines, dtype=np.int64)[known]
         if len(line):
-            yield facts_of(self.roles, int(line[0]))
-            columns = {role: v[known] for role, v in columns.items()}
+            columns = {role: values[known] for role, values in columns.items()}
             if self.roles.get("step") == _LLAMA_FACTORY and "loss" in columns:
                 vanished = fell_to_zero(columns["loss"])
                 if vanished.any():
                     columns["loss"] = np.where(vanished, np.nan, columns["loss"])
                     said: dict[str, Value] = {"nan_printed_as": "0.0"}
                     yield Record("system", int(line[vanished][0]), None, said)
-            yield from records_of(line, columns)
+            labels = {role: list(compress(words, known)) for role, words in self.labels.items()}
+            yield from labelled_records(line, columns, labels, self.roles, int(line[0]))

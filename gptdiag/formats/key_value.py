@@ -9,8 +9,8 @@ Written by:
 Recognised lines:
     A line with a word for the step (step, iter, iteration, global_step, num_updates) and one for a
     loss, each followed by a number. lr, learning_rate, grad_norm, val_loss and train_loss are taken
-    where they stand beside it. If no line has such a word, a counter `[100/600]` is the step, else
-    the epoch.
+    where they stand beside it. A line that says `[val]` or `phase=val` is an evaluation. If no
+    line has such a word, a counter `[100/600]` is the step, else the epoch.
 
 Not in this log:
     What the loss means exactly (one batch or an average; nats are assumed), and units of time, so
@@ -63,6 +63,7 @@ SAMPLES: dict[str, Record | str | None] = {
         "step", 1, 2, {"loss": 1.5, "grad_norm": 0.5, "lr": 1e-6}
     ),
     "step:5 - val/loss:1.75": Record("eval", 1, 5, {"val_loss": 1.75}),
+    "[val] step 20: loss=2.5": Record("eval", 1, 20, {"val_loss": 2.5}),
     "step 7 of the recipe: lower the loss": None,
 }
 
@@ -79,6 +80,13 @@ _PAIR = re.compile(
     r"train(?:ing)?[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|"
     r"(?:(?:step|avg|average|mean|running|batch|lm|ce)[_ ])?loss|lr|learning[_ ]rate|grad[_ ]norm)"
     rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
+    re.I,
+)
+# What says of a whole line that its loss is of an evaluation: before its step, or in a field.
+_VALIDATION = r"(?:val(?:id(?:ation)?)?|eval(?:uation)?)"
+_SAID_BEFORE = re.compile(rf"(?<![\w./-]){_VALIDATION}(?![\w./=-])", re.I)
+_SAID_BESIDE = re.compile(
+    rf"[|,\[(]\s*{_VALIDATION}\s*[|,\])]|(?:split|phase|mode|stage)\s*[:=]\s*[\"']?{_VALIDATION}\b",
     re.I,
 )
 _WORD = re.compile(rf"([A-Za-z_][\w./-]*)\s*[:=]\s*{NUMBER}")
@@ -283,4 +291,7 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
     if not values.keys() & LOSSES:
         return None
-    return int(place[0]), values, text[: place[1]]
+    prefix = text[: place[1]]
+    if "loss" in values and (_SAID_BEFORE.search(prefix) or _SAID_BESIDE.search(text)):
+        values = {"val_loss": values.get("val_loss", values["loss"])}
+    return int(place[0]), values, prefix

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from gptdiag.formats._block_evals import Evaluations
-from gptdiag.formats._blocks import Blocks, NamedNumbers, Names, value_of
+from gptdiag.formats._blocks import Blocks, Names, value_of, with_indented
 from gptdiag.formats._console import clock_of, event, happenings, number
 from gptdiag.record import MISSING, Item, Line, Record, Rows
 from gptdiag.run import Floats
@@ -102,34 +102,61 @@ def sniff(head: list[Line], tail: list[Line]) -> float:
 
 def parse(lines: Iterable[Line]) -> Iterator[Item]:
     """Yield a row for each block, and what stands between them."""
-    blocks, evals, clock = Blocks(_COLUMNS), Evaluations(), _Clock()
-    planned, evaluating = "", False
-    groups = NamedNumbers(_METRIC, "=").groups
-    for line in lines:
-        no, text = line
-        found = groups(text) if text[:1] in " \t" else None
-        if found:
-            name, value = found
+    console = _Console()
+    for head, below in with_indented(lines):
+        header = _HEADER.search(head.text[:2000]) if head and "[step=" in head.text else None
+        if head and header:
+            yield from console.opened(head, header)
+            if not console.blocks.repeats(below):
+                yield from console.read(below)
+            console.close_evaluation()
+            continue
+        if head:
+            yield from _other(Line(head.no, head.text[:2000]))
+        yield from console.read(below, evaluating=head is not None and _FINISHED in head.text)
+    yield from console.ended()
+
+
+class _Console:
+    """Carries the open block and the evaluations."""
+
+    def __init__(self) -> None:
+        self.blocks = Blocks(_COLUMNS, "=")
+        self._evals, self._clock = Evaluations(), _Clock()
+        self._planned = ""
+
+    def opened(self, head: Line, header: re.Match[str]) -> Iterable[Item]:
+        """Begin a block; return what is known by then."""
+        items = self.blocks.open(head.no, int(header[1]), clock_of(head.text[:200]))
+        if header[2] in (self._planned, "???"):
+            return self._clock.timed(items) if items else ()
+        self._planned = header[2]
+        planned = Record("config", head.no, None, {"max_iters": int(header[2])})
+        return [planned, *self._clock.timed(items)]
+
+    def read(self, below: list[Line], evaluating: bool = False) -> Iterator[Item]:
+        """Take indented lines one by one; yield what is none of a block or an evaluation."""
+        for no, text in below:
+            found = _METRIC.match(text)
+            if found is None:
+                if text and not text.isspace():
+                    yield from _other(Line(no, text[:2000]))
+                continue
+            name, number = found.groups()
             if evaluating or name.startswith("eval/"):
-                _evaluated(evals, no, name, value, blocks.step)
-            elif blocks.step is not None and "/" in name:
-                blocks.add(no, name, value)
-                if name == _EVALUATED:
-                    evals.belong_to(blocks.step)
-            continue
-        if not text or text.isspace():
-            continue
-        evaluating = _FINISHED in text
-        header = _HEADER.search(text[:2000]) if "[step=" in text else None
-        if header:
-            if header[2] != planned and header[2] != "???":
-                planned = header[2]
-                yield Record("config", no, None, {"max_iters": int(planned)})
-            yield from clock.timed(blocks.open(no, int(header[1]), clock_of(text[:200])))
-        else:
-            yield from _other(Line(no, text[:2000]))
-    yield from clock.timed(blocks.close(last=True))
-    yield from evals.records()
+                _evaluated(self._evals, no, name, number, self.blocks.step)
+            elif self.blocks.step is not None and "/" in name:
+                self.blocks.add(no, name, number)
+
+    def close_evaluation(self) -> None:
+        """Give the last evaluation to the open block, if that says how long it took."""
+        if _EVALUATED in self.blocks.names and self.blocks.step is not None:
+            self._evals.belong_to(self.blocks.step)
+
+    def ended(self) -> Iterator[Item]:
+        """Yield what is left at the end."""
+        yield from self._clock.timed(self.blocks.close(last=True))
+        yield from self._evals.records()
 
 
 class _Clock:

@@ -7,7 +7,7 @@ Written by:
 Recognised lines:
     The SQLite table `metrics`: a row per call of `trackio.log`, with a time stamp, a step, and JSON
     of the names and numbers. Nested names are joined by slashes. The table `configs` holds the
-    settings. Each run of the project becomes a run.
+    settings. Each run of the project becomes a run. Its Parquet export is read as a table: see csv.
 
 Not in this log:
     What a metric means is taken by its name (the report says how). Step times, unless a metric has

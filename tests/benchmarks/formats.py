@@ -69,11 +69,15 @@ def own_loop(lines: list[str]) -> Callable[[], object]:
 
 
 def step_lines(text: SourceText, format: Format) -> list[str]:
-    """Return the lines of a log that hold steps or evaluations, or a number of a row."""
+    """Return the lines of a log that hold steps or evaluations, or a number of a row.
+
+    Not the summary of Hugging Face's console, which ends a run, where it is printed twice.
+    """
     records = [r for r in expand(format.parse(numbered(text))) if isinstance(r, Record)]
     of_a_row = [r.line for r in records if r.kind == "system" and not r.values]  # see lines_read
     found = {*of_a_row, *(r.line for r in records if r.kind in ("step", "eval"))}
-    return [text.line(no) for no in sorted(found)]
+    texts = [text.line(no) for no in sorted(found)]
+    return [text for text in texts if "'train_runtime'" not in text]
 
 
 def one_run(lines: list[str]) -> list[str]:

@@ -61,6 +61,24 @@ def test_olmo_numbers_with_letters_and_damage() -> None:
     assert run.steps.has("loss").tolist() == [True, False, True]
 
 
+def test_a_block_like_one_before_keeps_all_that_is_odd_in_it() -> None:
+    def block(k: int, loss: str = "3.500", *more: str) -> list[str]:
+        return olmo(k, "optim/total_grad_norm=1.5", f"train/CE loss={loss}", *more)
+
+    lines = [line for k in range(1, 9) for line in block(k)]
+    lines += block(9, "3.4x")  # no number
+    lines += [*block(10)[:2], "Traceback: something", *block(11)]  # interrupted
+    lines += block(12) + olmo(12, "optim/LR=1.0E-04")  # its step is printed twice
+    lines += block(13, "1,234", "throughput/total tokens=1.250B")
+    run = read(*lines)
+    assert run.steps.step.tolist() == list(range(1, 14))
+    has = run.steps.has("loss").tolist()
+    assert [k for k, there in enumerate(has, 1) if not there] == [9, 10]
+    assert run.steps["lr"].tolist()[11] == 1e-4
+    assert run.steps["loss"].tolist()[11:] == [3.5, 1234.0]
+    assert run.steps["tokens"].tolist()[12] == 1.25e9
+
+
 def composer(header: str, batches: int, loss: float, *more: str) -> list[str]:
     lines = [f"time/batch: {batches}", f"loss/train/total: {loss:.4f}", *more]
     return [f"{header}:", *(f"\t Train {line}" for line in lines)]
