@@ -11,7 +11,8 @@ Why it matters:
 How it decides:
     Against the best published figure of a known data set minus three standard errors of the
     evaluation; against 0.1 nats per token (a perplexity of 1.1) on any text, which is a note where
-    an accuracy or a word error rate is logged and not held against classifiers; and equality of
+    there is one evaluation or an accuracy or a word error rate is logged, and is not held against
+    classifiers; and equality of
     training and validation loss to the last printed digit in at least four evaluations. Without a
     validation loss, a note if the last twentieth of at least 100 training losses, and no fewer than
     ten of them, lies below 0.1 nats.
@@ -190,7 +191,7 @@ def _near_zero(run: Run, curve: Curve, options: Options) -> Finding | None:
             Cause("the text is a template, padding or code words", "then the loss may be true"),
         ),
     )
-    return replace(found, severity="note") if given else found
+    return replace(found, severity="note") if given or len(curve) == 1 else found
 
 
 def _visible(likelihood: str = "likely") -> Cause:

@@ -83,6 +83,7 @@ _BEGINS_ROW = set("0123456789-+.,;\t")
 _RULE = re.compile(r"[\s|:-]*-[\s|:-]*$")  # below the header of a Markdown table
 _NO_MAP: Mapping[str, str] = {}
 _HEADER_WITHIN = 50  # lines from the top that may hold the header, for recognition
+_SURELY_SAME = 3  # equal numbers, besides the steps, that are no accident
 BATCH = 2048  # rows converted together
 
 
@@ -137,10 +138,11 @@ class _Whole(NamedTuple):
     labels: dict[str, list[str]]  # one of `LABELS` -> n words
 
     def begins_with(self, other: _Whole) -> bool:
-        """Return whether the first rows are all those of another table, and more than two."""
+        """Return whether the first rows are all those of another table: three numbers or more."""
         n = len(other.line)
         return (
-            2 < n <= len(self.line)
+            n <= len(self.line)
+            and n * len(other.columns.keys() - {"step", "epoch"}) >= _SURELY_SAME
             and self.columns.keys() == other.columns.keys()
             and {role: words[:n] for role, words in self.labels.items()} == other.labels
             and all(
