@@ -18,7 +18,7 @@ _EITHER = r"(?<![\w.])(?:step|(?:total_|global_)?iter(?:ation)?)" + _AT
 _UNIT = r"(bpc|bits?(?: per char(?:acter)?)?)?(?![\w.])"
 _LOSS = rf"(?:train(?:ing)?[ _])?loss[ :=]*({NUMBER})\s*%?\s*{_UNIT}(.*)$"
 _TRAIN = rf"train(?:ing)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
-_VAL = rf"val(?:idation)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
+_VAL = rf"val(?:id(?:ation)?)?[ _]?(?:loss)?[ :=]*({NUMBER})\s*{_UNIT}"
 
 _BOTH = re.compile(rf"{_EITHER}{_TRAIN}[\s,|;/]*{_VAL}(.*)$", re.I)
 _VAL_TRAIN = re.compile(rf"{_EITHER}{_VAL}[\s,|;/]*{_TRAIN}(.*)$", re.I)

@@ -10,7 +10,8 @@ Recognised lines:
     A line with a word for the step (step, iter, iteration, global_step, num_updates) and one for a
     loss, each followed by a number. lr, learning_rate, grad_norm, val_loss and train_loss are taken
     where they stand beside it. A line that says `[val]` or `phase=val` is an evaluation. If no
-    line has such a word, a counter `[100/600]` is the step, else the epoch.
+    line has such a word, a counter (`[100/600]`, `200/2983 batches`, `batch 10`) is the step, and
+    steps that start over in each epoch are added up; else the epoch.
 
 Not in this log:
     What the loss means exactly (one batch or an average; nats are assumed), and units of time, so
@@ -33,6 +34,14 @@ import numpy as np
 from gptdiag.formats._columns import LOSSES, no_column
 from gptdiag.formats._console import NUMBER, clock_of, happenings, number, rank_of
 from gptdiag.formats._learned import Learned, learn
+from gptdiag.formats._places import (
+    MOST_STEPS,
+    At,
+    Epochs,
+    counted,
+    worded,
+    worded_or_epoch,
+)
 from gptdiag.formats._regular import RegularLines
 from gptdiag.record import Line, Problem, Record, Rows
 
@@ -63,18 +72,23 @@ SAMPLES: dict[str, Record | str | None] = {
         "step", 1, 2, {"loss": 1.5, "grad_norm": 0.5, "lr": 1e-6}
     ),
     "step:5 - val/loss:1.75": Record("eval", 1, 5, {"val_loss": 1.75}),
+    "Epoch:[1/2](100/8000) loss:8.359 lr:0.0005": Record(
+        "step", 1, 100, {"loss": 8.359, "lr": 5e-4}
+    ),
+    "| epoch   1 |   200/ 2983 batches | lr 20.00 | loss  7.68 | ppl  2155.22": Record(
+        "step", 1, 200, {"lr": 20.0, "loss": 7.68}
+    ),
+    "Epoch 0, batch 10, loss 3.25": Record("step", 1, 10, {"loss": 3.25}),
+    "1|25|Loss: 1.5:   2%|#         | 25/1000 [00:40<25:12,  1.55s/it]": Record(
+        "step", 1, 25, {"loss": 1.5}
+    ),
+    "Step... (500 | Loss: 6.25, Learning Rate: 5e-05)": Record(
+        "step", 1, 500, {"loss": 6.25, "lr": 5e-5}
+    ),
     "[val] step 20: loss=2.5": Record("eval", 1, 20, {"val_loss": 2.5}),
     "step 7 of the recipe: lower the loss": None,
 }
 
-_STEP = re.compile(
-    r"(?<![\w.])(?:global[_ ]step|num_updates|iteration|step|iter)\s*[:=]?\s*"
-    r"(?:\[\s*)?(\d[\d,]{0,18})(?![\w.]|,\d)",
-    re.I,
-)
-_MOST_STEPS = float(1 << 53)
-_EPOCH = re.compile(r"(?<!\w)epoch\s*[:=#]?\s*\[?\s*(\d{1,9})(?![\w.])", re.I)
-_COUNTER = re.compile(r"(epoch\s*[:=#]?\s*)?\[\s*(\d{1,15})\s*/\s*\d{1,15}[^\]]{0,12}\]", re.I)
 _PAIR = re.compile(
     r"(?<![\w./-])(train/(?:loss|lr|grad_norm)|val/loss|"
     r"train(?:ing)?[_ ]loss|val(?:id(?:ation)?)?[_ ]loss|eval[_ ]loss|"
@@ -106,14 +120,14 @@ _NAMES = {  # any other is the loss
 }
 
 
-Place = Callable[[str], "tuple[float, int] | None"]  # where a line says its step
+Place = Callable[[str], "At | None"]
 _NO_MAP: Mapping[str, str] = {}
 
 
 def sniff(head: list[Line], tail: list[Line], columns: Mapping[str, str] = _NO_MAP) -> float:
     """Return how sure we are, 0 to 1; never above 0.3, so that any proper format wins."""
     lines = {*head, *tail}
-    for place, score in ((_worded, 0.3), (_counted, 0.2)):
+    for place, score in ((worded, 0.3), (counted, 0.2)):
         words = _Words(columns, place)
         if sum(_understood(line.text, words) is not None for line in lines) >= 3:
             return score
@@ -128,26 +142,11 @@ def parse(
     Raises:
         UsageError: a word that the user gave stands before no number.
     """
-    words = _Words(columns, _worded)
+    words = _Words(columns, worded)
     yield from _Parser(words).parse(lines)
     missing = {role: own for role, own in columns.items() if role not in words.seen}
     if missing:
         raise no_column(missing, words.others)
-
-
-def _worded(text: str, pattern: re.Pattern[str] = _STEP) -> tuple[float, int] | None:
-    """Return (step, where it begins) by the word for it."""
-    match = pattern.search(text)
-    return (number(match[1]), match.start()) if match else None
-
-
-def _counted(text: str) -> tuple[float, int] | None:
-    """Return (step, where it begins) by a counter in brackets, else by the epoch."""
-    counter = next((m for m in _COUNTER.finditer(text) if not m[1]), None)
-    if counter:
-        return float(counter[2]), counter.start()
-    match = _EPOCH.search(text)
-    return (float(match[1]), match.start()) if match else None
 
 
 class _Words:
@@ -164,9 +163,9 @@ class _Words:
         self.seen: set[str] = set()
         self.others: dict[str, None] = {}  # words before a number, for an error message
 
-    def own_step(self, text: str) -> tuple[float, int] | None:
-        """Return (step, where it begins) by the user's word."""
-        return _worded(text, self.patterns["step"])
+    def own_step(self, text: str) -> At | None:
+        """Return the step by the user's word."""
+        return worded(text, self.patterns["step"])
 
     def of(self, text: str) -> dict[str, float]:
         """Return the numbers after the user's words."""
@@ -183,7 +182,7 @@ class _Parser:
     def __init__(self, words: _Words) -> None:
         self.words = words
         self.shown: dict[str, float] = {}
-        self.epochs = _Epochs()
+        self.epochs = Epochs()
         self.first_epoch: int | None = None  # line of it, where epochs stand for steps
 
     def parse(self, lines: Iterable[Line]) -> Iterator[Record | Rows | Problem]:
@@ -203,12 +202,13 @@ class _Parser:
         for line in source:
             seen.append(line)
             if _understood(line.text, self.words) is not None:
+                self.words.place = worded_or_epoch
                 return learn(line.text[:2000], self._without_prefix), chain(seen, source)
-        self.words.place = _counted
+        self.words.place = counted
         for line in seen:
             found = _understood(line.text, self.words)
             if found is not None:
-                if line.text[len(found[2]) :][:1] in "eE":
+                if found[0].is_epoch:
                     self.first_epoch = line.no
                 return learn(line.text[:2000], self._without_prefix), seen
         return None, seen
@@ -216,7 +216,9 @@ class _Parser:
     def _without_prefix(self, text: str) -> dict[str, float] | None:
         """Return the values of a line that says nothing before its step: no rank, no epoch."""
         found = _understood(text, self.words)
-        return {"step": float(found[0]), **found[1]} if found and not found[2] else None
+        if not found or found[2] or (found[0].is_epoch and self.first_epoch is None):
+            return None
+        return {"step": found[0].step, **found[1]}
 
     def _rows(self, rows: Rows) -> Iterator[Rows]:
         evals = {n: v for n, v in rows.columns.items() if n in ("train_loss", "val_loss")}
@@ -236,12 +238,13 @@ class _Parser:
 
     def _line(self, line: Line) -> Iterator[Record]:
         found = _understood(line.text, self.words)
-        if found is None:
+        of_epoch = found is not None and found[0].is_epoch and self.first_epoch is None
+        if found is None or (of_epoch and "val_loss" not in found[1]):
             if line.text and not line.text.isspace():
                 yield from happenings(Line(line.no, line.text[:2000]))
             return
-        step, values, prefix = found
-        step = self.epochs.total(step, prefix)
+        at, values, prefix = found
+        step = self.epochs.end() if of_epoch else self.epochs.total(at, prefix)
         evals: dict[str, float] = {}
         for name in ("train_loss", "val_loss"):
             if name in values:
@@ -256,34 +259,14 @@ class _Parser:
             yield Record("eval", line.no, step, evals, *where)
 
 
-class _Epochs:
-    """Adds up steps that are counted from the beginning of each epoch."""
-
-    def __init__(self) -> None:
-        self.epoch: int | None = None
-        self.before = 0  # steps in the epochs before this one
-        self.newest = 0
-
-    def total(self, step: int, prefix: str) -> int:
-        """Return the step counted from the beginning of the run."""
-        match = _EPOCH.search(prefix)
-        epoch = int(match[1]) if match else None
-        if epoch is None or self.epoch is None or epoch < self.epoch:
-            self.before = 0
-        elif epoch > self.epoch and step <= self.newest:
-            self.before += self.newest
-        self.epoch, self.newest = epoch, step
-        return self.before + step
-
-
-def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] | None:
+def _understood(text: str, words: _Words) -> tuple[At, dict[str, float], str] | None:
     """Return (step, values, what stands before the step) of a line with a step and a loss."""
     if "oss" not in text and "OSS" not in text and not words.patterns:
         return None
     text = text[:2000]
     told = words.of(text)
     place = words.own_step(text) if "step" in told else words.place(text)
-    if not place or not 0 <= place[0] < _MOST_STEPS:
+    if not place or not 0 <= place.step < MOST_STEPS:
         return None
     values: dict[str, float] = {}
     for word, amount in _PAIR.findall(text):
@@ -291,7 +274,7 @@ def _understood(text: str, words: _Words) -> tuple[int, dict[str, float], str] |
     values.update((role, value) for role, value in told.items() if role not in ("step", "epoch"))
     if not values.keys() & LOSSES:
         return None
-    prefix = text[: place[1]]
+    prefix = text[: place.begin]
     if "loss" in values and (_SAID_BEFORE.search(prefix) or _SAID_BESIDE.search(text)):
         values = {"val_loss": values.get("val_loss", values["loss"])}
-    return int(place[0]), values, prefix
+    return place, values, prefix
