@@ -12,10 +12,9 @@ How it decides:
     Against the best published figure of a known data set minus three standard errors of the
     evaluation; against 0.1 nats per token (a perplexity of 1.1) on any text, which is a note where
     there is one evaluation or an accuracy or a word error rate is logged, and is not held against
-    classifiers; and equality of
-    training and validation loss to the last printed digit in at least four evaluations. Without a
-    validation loss, a note if the last twentieth of at least 100 training losses, and no fewer than
-    ten of them, lies below 0.1 nats.
+    classifiers; and equality of training and validation loss to the last printed digit in at least
+    four evaluations. Without a validation loss, a note if the last twentieth of at least 100
+    training losses, and no fewer than ten of them, lies below 0.1 nats.
 
 Example:
     step 2000: train loss 0.0113, val loss 0.0118
