@@ -108,7 +108,9 @@ def _losses(run: Run) -> Losses:
     curve = curve_of(run)
     steps = run.steps["loss"]
     steps = steps[np.isfinite(steps)]
-    train = float(np.median(steps[-20:])) if len(steps) else None
+    # Of a short log fewer, as the loss still falls within them.
+    last = max(3, min(20, len(steps) // 10))
+    train = float(np.median(steps[-last:])) if len(steps) else None
     quantum = digits_of(steps)
     if curve is None:
         return Losses(None, None, None, train, False, None, quantum, of_labels=classifies(run))

@@ -129,6 +129,14 @@ def test_without_bokeh_it_says_what_to_do(
     page._script.cache_clear()
 
 
+def test_runs_of_one_log_go_by_their_names() -> None:
+    rows = [f"{name},{step},3.{step}" for step in range(10, 40) for name in ("a", "<b>")]
+    runs = parse_text(source_text("\n".join(["run,step,loss", *rows])))
+    page = render(analyse_runs(runs))
+    assert "Run 1: a<" in page
+    assert "Run 2: &lt;b&gt;<" in page
+
+
 def test_every_template_escapes_what_it_shows() -> None:
     from gptdiag.report.html.page import HERE, _environment
 

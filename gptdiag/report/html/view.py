@@ -69,9 +69,12 @@ def _file(run: Run) -> str:
 
 
 def _name(analysis: Analysis, index: int) -> str:
-    """Return what to add to the number of a run: its file, where there are several."""
+    """Return what to add to the number of a run: its name in the log, and the log if several."""
+    run = analysis.runs[index]
     several = len({run.source for run in analysis.runs}) > 1
-    return f": {_file(analysis.runs[index])}" if several else ""
+    names = [safe(run.part.name)[:NAME_ROOM]] if run.part.name else []
+    names += [_file(run)] if several else []
+    return f": {', '.join(names)}" if names else ""
 
 
 def _counts(analysis: Analysis) -> str:
