@@ -162,11 +162,14 @@ class _Stream:
         return _Process(position, line, "excerpt", f"the log begins at step {step}", True)
 
     def _interval(self, position: int) -> int:
-        """Return the distance to the next row of the same kind: a 1-based log begins there."""
+        """Return the distance to the next row of the same kind: a 1-based log begins there.
+
+        A row alone may be the first of a run that logs as rarely as that.
+        """
         for other in range(position + 1, min(position + 4, len(self.step))):
             if self.is_eval[other] == self.is_eval[position]:
                 return int(self.step[other] - self.step[position])
-        return 0
+        return int(self.step[position]) if len(self.step) == 1 else 0
 
     def _boundary(
         self, position: int, since: int, run_start: int, starts: list[Event]

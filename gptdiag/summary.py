@@ -11,6 +11,7 @@ from gptdiag.measures.mfu import PRINTED_PEAK_TFLOPS, Utilisation, utilisation
 from gptdiag.measures.model import Model, model_of, tokens_seen
 from gptdiag.measures.outlook import outlook
 from gptdiag.measures.planned import reached
+from gptdiag.measures.task import classifies
 from gptdiag.measures.timing import timing
 from gptdiag.run import Run
 from gptdiag.stats.forecast import Forecast
@@ -36,6 +37,7 @@ class Losses:
     )
     dropout: float | None = None
     train_batches: int = 0  # logged losses behind the median
+    of_labels: bool = False  # of classes, so without a perplexity
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,17 @@ def _losses(run: Run) -> Losses:
     train = float(np.median(last)) if len(last) else None
     quantum = digits_of(steps)
     if curve is None:
-        return Losses(None, None, None, train, False, None, quantum, train_batches=len(last))
+        return Losses(
+            best_val=None,
+            best_step=None,
+            last_val=None,
+            last_train=train,
+            last_train_is_evaluated=False,
+            last_step=None,
+            quantum=quantum,
+            train_batches=len(last),
+            of_labels=classifies(run),
+        )
     old = len(finite) > 0 and curve.step[-1] < (1 - STALE) * finite.step[-1]
     evaluated = bool(np.isfinite(curve.train[-1])) and not old
     return Losses(
@@ -130,6 +142,7 @@ def _losses(run: Run) -> Losses:
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
         train_batches=len(last),
+        of_labels=classifies(run),
     )
 
 

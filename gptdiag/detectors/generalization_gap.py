@@ -36,6 +36,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import Curve, curve_of, gap_of, overfits
+from gptdiag.measures.task import classifies
 from gptdiag.registry import detector
 from gptdiag.remedies import more_dropout
 from gptdiag.run import Run
@@ -74,12 +75,16 @@ def _finding(run: Run, curve: Curve, gap: float, options: Options) -> Finding:
     q, last = curve.quantum, len(curve) - 1
     train, val = float(curve.train[last]), float(curve.val[last])
     step = int(curve.step[last])
-    growth = _growth(curve)
+    growth, text = _growth(curve), ""
+    if not classifies(run):
+        text = (
+            f": perplexity {perplexity(val)} against {perplexity(train)}, "
+            f"{percent(exp(val - train) - 1)} higher"
+        )
     return Finding(
         message=(
             f"The validation loss {loss(val, q)} is {loss(val - train, q)} nats above the training "
-            f"loss {loss(train, q)} at step {step}: perplexity {perplexity(val)} against "
-            f"{perplexity(train)}, {percent(exp(val - train) - 1)} higher; {growth}."
+            f"loss {loss(train, q)} at step {step}{text}; {growth}."
         ),
         severity="note",
         headline=(

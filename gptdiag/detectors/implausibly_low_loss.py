@@ -10,10 +10,11 @@ Why it matters:
 
 How it decides:
     Against the best published figure of a known data set minus three standard errors of the
-    evaluation; against 0.1 nats per token (a perplexity of 1.1) on any text; and equality of
-    training and validation loss to the last printed digit in at least four evaluations. Without a
-    validation loss, a note if the last twentieth of at least 100 training losses, and no fewer than
-    ten of them, lies below 0.1 nats.
+    evaluation; against 0.1 nats per token (a perplexity of 1.1) on any text, which is a note where
+    there is one evaluation or an accuracy or a word error rate is logged, and is not held against
+    classifiers; and equality of training and validation loss to the last printed digit in at least
+    four evaluations. Without a validation loss, a note if the last twentieth of at least 100
+    training losses, and no fewer than ten of them, lies below 0.1 nats.
 
 Example:
     step 2000: train loss 0.0113, val loss 0.0118
@@ -34,7 +35,7 @@ Source:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +43,7 @@ from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.curve import Curve, curve_of
 from gptdiag.measures.learning import starts_new
+from gptdiag.measures.task import classifies, has_right_answers
 from gptdiag.registry import detector
 from gptdiag.run import Run
 from gptdiag.wording import digits_of, loss, perplexity, significant
@@ -170,20 +172,25 @@ def _near_zero(run: Run, curve: Curve, options: Options) -> Finding | None:
     low, step = float(curve.val[curve.best]), int(curve.step[curve.best])
     if low >= options.floor:
         return None
+    if classifies(run):
+        return None
     early = starts_new(run) and step <= 0.1 * max(int(curve.step[-1]), 1)
-    return _finding(
+    given = has_right_answers(run)
+    found = _finding(
         run,
         curve,
         f"The validation loss falls to {loss(low, curve.quantum)} nats at step {step}, a "
-        f"perplexity of {perplexity(low)}: no running text is that predictable.",
+        f"perplexity of {perplexity(low)}: no running text is that predictable"
+        + (", but a label, a transcript or a translation can be." if given else "."),
         f"a validation loss of {loss(low, curve.quantum)} is near zero",
-        "medium" if early else "low",
+        "medium" if early and not given else "low",
         (
-            _visible(),
+            _visible("possible" if given else "likely"),
             Cause("validation text is in the training split", "a search for it would decide"),
             Cause("the text is a template, padding or code words", "then the loss may be true"),
         ),
     )
+    return replace(found, severity="note") if given or len(curve) == 1 else found
 
 
 def _visible(likelihood: str = "likely") -> Cause:

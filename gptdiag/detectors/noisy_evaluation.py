@@ -52,6 +52,7 @@ class Options:
     share: float = 0.005  # of the loss; a smaller standard error is good enough for anything
     resolved: float = 4.0  # standard errors the fall over the second half should be
     target: float = 0.0025  # share of the loss the remedy aims at
+    most: float = 100.0  # times as many batches; beyond, an evaluation costs more than it tells
 
 
 @detector("GD206", severity="note", needs=("evals.val_loss",), options=Options, state="stable")
@@ -124,15 +125,17 @@ def _finding(
 def _remedies(
     run: Run, sigma: float, level: float, iters: float | None, options: Options
 ) -> tuple[Remedy, ...]:
-    target = options.target * level
+    more_batches = min((sigma / (options.target * level)) ** 2, options.most)
+    target = sigma / more_batches**0.5
     if not iters:
         return (
             Remedy(
-                f"Evaluate on {significant((sigma / target) ** 2, 2)} times as many batches",
+                f"Evaluate on {significant(more_batches, 2)} times as many batches, or on the "
+                "whole validation text",
                 f"the standard error falls to {loss(target)} nats",
             ),
         )
-    needed = ceil(iters * (sigma / target) ** 2)
+    needed = ceil(iters * more_batches)
     digits = max(len(str(needed)) - 2, 0)
     needed = int(ceil(needed / 10**digits) * 10**digits)
     times = timing(run)

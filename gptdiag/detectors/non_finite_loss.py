@@ -17,7 +17,8 @@ Example:
 
 Remedy:
     Go back to the last checkpoint before it. Then by cause: bfloat16 instead of float16, a lower
-    learning rate or longer warm-up, clipping if it was off.
+    learning rate or longer warm-up, clipping if it was off. Where only evaluations are NaN, look at
+    their data.
 
 Blind spots:
     A trainer that drops the loss of a bad step, or prints 0.0 for it, hides it. A checkpoint
@@ -83,6 +84,14 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
     if not len(good) and not at_once and not starts_new(run):
         before = ", the first of this log, so that it began before it"
     saved = [e for e in run.event("save") if e.line < table.line[first]]
+    causes, remedies = (
+        _causes(run, step, lasting),
+        _remedies(run, saved[-1].line if saved else None),
+    )
+    if at_once:
+        causes, remedies = _at_once(), _look()
+    elif table is run.evals and _trains_on(run, step):
+        causes, remedies = _masked(run), _unmask()
     return Finding(
         message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.{told}",
         severity="error" if lasting else "warning",
@@ -95,8 +104,8 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
                 {"non_finite": Quantity(float(bad.sum()))},
             ),
         ),
-        causes=_at_once() if at_once else _causes(run, step, lasting),
-        remedies=_look() if at_once else _remedies(run, saved[-1].line if saved else None),
+        causes=causes,
+        remedies=remedies,
         data={"first_step": step, "lasting": lasting},
     )
 
@@ -106,6 +115,40 @@ def _never_finite(run: Run) -> bool:
     columns = run.steps["loss"], run.evals["val_loss"], run.evals["train_loss"]
     found = any(np.isfinite(column).any() for column in columns)
     return not found and starts_new(run) and run.setting("dtype") != "float16"
+
+
+def _trains_on(run: Run, step: int) -> bool:
+    """Return whether all training losses after a step are finite, so that the weights are."""
+    after = run.steps["loss"][(run.steps.step > step) & run.steps.has("loss")]
+    return len(after) > 0 and bool(np.isfinite(after).all())
+
+
+def _masked(run: Run) -> tuple[Cause, ...]:
+    row = int(np.flatnonzero(run.steps.has("loss"))[-1])
+    told = f"{loss(run.steps['loss'][row])} at step {run.steps.step[row]}"
+    return (
+        Cause(
+            "a batch of the evaluation has no token to predict: all its labels are masked, and its "
+            "mean is 0 / 0",
+            f"the training loss stays finite, {told}, so the weights are sound",
+            "likely",
+        ),
+        Cause(
+            "a value overflows in the evaluation alone, in another precision or on longer text",
+            "each batch evaluated by itself would decide",
+        ),
+    )
+
+
+def _unmask() -> tuple[Remedy, ...]:
+    return (
+        Remedy(
+            "Leave out evaluation examples without a label: those cut off before their answer, and "
+            "empty ones",
+            "one of them makes the mean of all NaN",
+            verify="the validation loss is a number",
+        ),
+    )
 
 
 def _at_once() -> tuple[Cause, ...]:

@@ -42,6 +42,7 @@ from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy, r
 from gptdiag.measures.curve import Curve, Rise, curve_of, rise_of, train_fall_since
 from gptdiag.measures.model import model_of
 from gptdiag.measures.noise import FEWEST_EVALS
+from gptdiag.measures.task import classifies
 from gptdiag.measures.timing import timing
 from gptdiag.registry import detector
 from gptdiag.remedies import change, more_dropout
@@ -104,6 +105,7 @@ def _finding(run: Run, curve: Curve, rise: Rise, onset: bool) -> Finding:
             f"to {loss(curve.train[last], q)}"
         )
     start = "begins to rise" if onset else "has risen"
+    text = "" if classifies(run) else f" (perplexity {perplexity(low)} to {perplexity(high)})"
     share = (
         percent(since) + " of all steps"
         if curve.step[0] == 0
@@ -112,7 +114,7 @@ def _finding(run: Run, curve: Curve, rise: Rise, onset: bool) -> Finding:
     return Finding(
         message=(
             f"The validation loss {start}: {loss(low, q)} at step {first_step}, {loss(high, q)} at "
-            f"step {last_step} (perplexity {perplexity(low)} to {perplexity(high)}){train}; "
+            f"step {last_step}{text}{train}; "
             f"{share} went past the best one."
         ),
         severity="note" if onset else "warning",

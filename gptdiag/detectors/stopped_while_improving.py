@@ -27,9 +27,10 @@ Remedy:
     size on the same tokens, where they suffice for it.
 
 Blind spots:
-    Overfitting that has not begun yet can undo the gain; a learning rate that the log does not show
-    and that still has far to decay can beat the forecast. A log that was cut says nothing about the
-    run after it.
+    Overfitting that has not begun yet can undo the gain (so nothing is said of a training loss
+    below 0.1 nats, or past one and a half epochs, where there is no validation loss); a learning
+    rate that the log does not show and that still has far to decay can beat the forecast. A log
+    that was cut says nothing about the run after it.
 
 Source:
     Power laws of the loss in training steps: Kaplan et al. (2020), arXiv:2001.08361; under a
@@ -45,6 +46,7 @@ import numpy as np
 from gptdiag.errors import NotEnough
 from gptdiag.finding import Cause, Clear, Evidence, Finding, Quantity, Remedy
 from gptdiag.measures.larger_model import larger_model_remedy
+from gptdiag.measures.model import epochs_read, model_of, tokens_seen
 from gptdiag.measures.outlook import Outlook, ends_above_its_start, ends_broken, outlook
 from gptdiag.measures.planned import reached
 from gptdiag.measures.prospect import stretched_end
@@ -53,6 +55,11 @@ from gptdiag.registry import detector
 from gptdiag.remedies import change
 from gptdiag.run import Run
 from gptdiag.wording import digits_of, loss, significant
+
+LAST = 20  # training losses whose median is the level at the end
+ONCE = 1.5  # epochs; then the last third of the run reads what it has read before
+FRESH = 4.0  # times; up to here repeated text is nearly as good as new to a new model
+KNOWN = 0.1  # nats per token; GD204 speaks of a training loss below
 
 
 @detector("GD108", severity="note", needs=("steps.loss|evals.val_loss",), state="stable")
@@ -70,7 +77,29 @@ def detect(run: Run, options: object) -> Finding | Clear:
             f"the {what} is not falling measurably at the end of the log "
             f"({significant(ahead.fall.amount, 2)} ± {significant(ahead.fall.se, 2)} nats)"
         )
+    by_heart = _by_heart(run, ahead) if ahead.series == "steps.loss" else ""
+    if by_heart:
+        return Clear(
+            f"the training loss still falls, but {by_heart}, and no validation loss tells whether "
+            "more steps help with other text"
+        )
     return _finding(run, ahead, what)
+
+
+def _by_heart(run: Run, ahead: Outlook) -> str:
+    """Return why a falling training loss may show memory alone, empty where it does not."""
+    losses = run.steps["loss"]
+    level = float(np.median(losses[np.isfinite(losses)][-LAST:]))
+    if level < KNOWN:
+        return f"at {loss(level, digits_of(losses))} its text is known by heart"
+    epochs = epochs_read(run, ahead.last_step)
+    if epochs > ONCE:
+        return f"its text was read {significant(epochs, 2)} times"
+    model = model_of(run)
+    tokens = tokens_seen(run, model, ahead.last_step)
+    if tokens and model.dataset_tokens and tokens > FRESH * model.dataset_tokens:
+        return f"its text was read {significant(tokens / model.dataset_tokens, 2)} times"
+    return ""
 
 
 def _finding(run: Run, ahead: Outlook, what: str) -> Finding:

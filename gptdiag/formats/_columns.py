@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from gptdiag.errors import UsageError, did_you_mean
+from gptdiag.formats._roles import of_reward
 from gptdiag.record import MISSING, Record, Rows, Value, is_there
 from gptdiag.run import UNITS, Floats, Ints
 
@@ -50,7 +51,8 @@ _CALLED = {
 _MEANS = {
     name: (role, rank) for role, names in _CALLED.items() for rank, name in enumerate(names.split())
 }
-_OF_EVALS = ("val_loss", "val_bpb", "eval_ms")
+_OBJECTIVES = {"train_loss": "objective", "loss": "objective", "val_loss": "val_objective"}
+_OF_EVALS = ("val_loss", "val_bpb", "val_objective", "eval_ms")
 LOSSES = {"loss", "train_loss", "val_loss", "val_bpb"}
 MAPPABLE = {*UNITS, "step", "epoch", SPLIT, *RUN}
 _EMPTY = {"", "none", "null", "na", "n/a", "-"}
@@ -83,7 +85,7 @@ def roles_of(names: Iterable[str], columns: Mapping[str, str]) -> dict[str, str]
     found: dict[str, tuple[int, str]] = {}
     taken = {own.lower() for own in columns.values()}
     for own in names:
-        role, rank = _MEANS.get(plain(own), ("", 0))
+        role, rank = _MEANS.get(plain(own), ("reward" if of_reward(own) else "", 0))
         if role and own.lower() not in taken and (role not in found or rank < found[role][0]):
             found[role] = (rank, own)
     roles = {role: own for role, (_, own) in found.items()}
@@ -144,6 +146,9 @@ def records_of(line: Ints, columns: dict[str, Floats]) -> Iterator[Record | Rows
         line: (n,) line numbers
         columns: role -> (n,), MISSING where a row has no value
     """
+    if "reward" in columns and is_there(columns["reward"]).any():
+        ordered = sorted(columns.items(), reverse=True)  # "loss" rather than "train_loss"
+        columns = {_OBJECTIVES.get(role, role): values for role, values in ordered}
     step, said = _steps(columns, len(line))
     if said:
         yield Record("system", int(line[0]), None, said)
@@ -172,7 +177,10 @@ def _steps(columns: dict[str, Floats], n: int) -> tuple[Floats, dict[str, Value]
     epoch = columns.pop("epoch", None)
     if "step" in columns:
         step = columns.pop("step")
-        return np.where(np.isfinite(step), np.trunc(step), -1.0), {}
+        said: dict[str, Value] = {}
+        if epoch is not None and np.isfinite(epoch).any():
+            said["last_epoch"] = float(np.max(epoch[np.isfinite(epoch)]))
+        return np.where(np.isfinite(step), np.trunc(step), -1.0), said
     if epoch is not None and np.all(np.isfinite(epoch)) and not np.any(epoch % 1):
         return epoch, {"step_source": "the epochs", "step_unit": "epoch"}
     return np.arange(1.0, n + 1), {"step_source": "the rows, counted", "step_unit": "row"}
@@ -194,7 +202,11 @@ def _place_train_loss(columns: dict[str, Floats], evals: dict[str, Floats]) -> N
 
 def _evaluations(line: Ints, step: Ints, evals: dict[str, Floats]) -> Iterator[Rows]:
     """Yield the rows with evaluations; some trainers show the last one on every row."""
-    losses = [evals[name] for name in ("val_loss", "val_bpb", "train_loss") if name in evals]
+    losses = [
+        evals[name]
+        for name in ("val_loss", "val_bpb", "val_objective", "train_loss")
+        if name in evals
+    ]
     if not losses:
         return
     there = np.any([is_there(values) for values in losses], axis=0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gptdiag.formats._columns import floats
+from gptdiag.formats._roles import of_reward
 from gptdiag.record import MISSING, Record, Rows, Value, is_there, lines_read
 from gptdiag.run import Bools, Floats, Ints
 
@@ -30,6 +31,7 @@ _NO_COLUMNS = {*STEPS, "total_flos"}
 _ONE_LOSS = ("loss", "eval_loss", "train_loss")
 MOST_STEPS = 2**53  # that a float counts exactly
 TWICE = 0.00501  # epochs: an exact one and the same rounded to two decimals
+_STRETCHES = 3  # equal entries in a row, as often each time, before they are taken for copies
 _FROM_ABOVE = 0.05  # a mean loss above this cannot be below 0.00005 by the next entry
 _MOST_DECIMALS = 12  # an epoch with more is exact
 
@@ -120,15 +122,30 @@ def joined(groups: Sequence[Printed]) -> Entries:
 def told_apart(printed: Entries) -> tuple[Entries, Ints, Ints]:
     """Return the entries of a process, the lines of repeated ones and which entry each repeats.
 
-    Of the two epochs of a repeated entry the exact one counts.
+    Of the two epochs of a repeated entry the exact one counts, and what only one of them shows.
     """
-    again = every_other(_like_the_one_before(printed))  # a third one is not meant
+    again = _copies(_like_the_one_before(printed))
     second = np.flatnonzero(again)
-    exact = second[_decimals(printed.epoch[second]) >= _decimals(printed.epoch[second - 1])]
+    first = np.flatnonzero(~again)[(np.cumsum(~again) - 1)[second]]
+    exact = _decimals(printed.epoch[second]) >= _decimals(printed.epoch[first])
     epoch, as_text = printed.epoch.copy(), printed.as_text.copy()
-    epoch[exact - 1], as_text[exact - 1] = epoch[exact], as_text[exact]
-    found = printed._replace(epoch=epoch, as_text=as_text).where(~again)
+    epoch[first[exact]], as_text[first[exact]] = epoch[second[exact]], as_text[second[exact]]
+    columns = {name: values.copy() for name, values in printed.columns.items()}
+    for values in columns.values():
+        more = is_there(values[second]) & ~is_there(values[first])
+        values[first[more]] = values[second[more]]
+    found = printed._replace(epoch=epoch, as_text=as_text, columns=columns).where(~again)
     return found, printed.line[again], (np.cumsum(~again) - 1)[again]
+
+
+def _copies(which: Bools) -> Bools:
+    """Return which entries are copies, of all that are like the one before. (n,) -> (n,)
+
+    Each node of several may print, then all stretches are as long; else a third one is not meant.
+    """
+    sizes = np.diff(np.flatnonzero(~which))
+    each = len(sizes) >= _STRETCHES and sizes[0] > 2 and np.all(sizes == sizes[0])
+    return which if each else every_other(which)
 
 
 def every_other(which: Bools) -> Bools:
@@ -264,8 +281,7 @@ def _rewarded(entries: Entries) -> Bools:
     """Return where preferences or rewards are trained on: that loss is not nats per token. (n,)"""
     found = np.zeros(len(entries.line), dtype=bool)
     for key, values in entries.columns.items():
-        name = key.removeprefix("eval_")
-        if name == "reward" or name.startswith(("reward/", "rewards/")):
+        if of_reward(key):
             found |= is_there(values)
     return found
 
@@ -279,9 +295,14 @@ def _vanished(entries: Entries) -> Bools:
     """
     trained = np.flatnonzero(entries.kind == STEP)
     loss, norm = entries.column("loss")[trained], entries.column("grad_norm")[trained]
+    found = np.zeros(len(entries.line), dtype=bool)
+    found[trained] = (loss == 0) & np.where(is_there(norm), np.isnan(norm), fell_to_zero(loss))
+    return found & ~_rewarded(entries)
+
+
+def fell_to_zero(loss: Floats) -> Bools:
+    """Return which means are 0 right after one that cannot have become 0 by then. (n,) -> (n,)"""
     zero = loss == 0
     last = np.maximum.accumulate(np.where(zero, -1, np.arange(len(loss))))  # that is not 0
-    from_above = (last >= 0) & ~(loss[last] <= _FROM_ABOVE)
-    found = np.zeros(len(entries.line), dtype=bool)
-    found[trained] = zero & np.where(is_there(norm), np.isnan(norm), from_above)
-    return found & ~_rewarded(entries)
+    fell: Bools = zero & (last >= 0) & ~(loss[last] <= _FROM_ABOVE)
+    return fell

@@ -187,7 +187,7 @@ def _reference(points: Points, roles: Roles) -> int:
 
     def likely(index: int) -> tuple[bool, bool, int]:
         role = roles.of.get(points.names[index])
-        is_loss = role is not None and role.column in ("loss", "loss_ema")
+        is_loss = role is not None and role.column in ("loss", "loss_ema", "objective")
         return is_loss, role is not None and role.kind == "step", int(counts[index])
 
     return max(range(len(points.names)), key=likely)

@@ -54,6 +54,8 @@ _KNOWN: dict[Role, str] = {  # names as `plain` writes them, the likeliest first
         "train_gnorm grad_norm_grad_norm global_grad_norm train_global_grad_norm total_grad_norm "
         "optim_total_grad_norm grad_2_0_norm_total train_norm norm"
     ),
+    Role("step", "lr", 1e-3): "train_lr_1e_3",  # verl's SFT trainer
+    Role("step", "step_ms", 1000.0): "train_time_s iteration_time_iteration_time",
     Role("step", "loss_scale"): "loss_scale train_loss_scale loss_scale_loss_scale",
     Role("step", "tokens"): (
         "tokens_seen train_tokens_seen consumed_tokens train_num_input_tokens_seen "
@@ -69,7 +71,6 @@ _KNOWN: dict[Role, str] = {  # names as `plain` writes them, the likeliest first
         "step_time_ms iter_time_ms iteration_time_ms dt_ms train_step_time_ms train_iter_time_ms "
         "train_dt_ms perf_step_time_ms perf_iter_time_ms perf_dt_ms time_step_ms"
     ),
-    Role("step", "step_ms", 1000.0): "iteration_time_iteration_time",
     Role("step", "wall_ms", 1000.0): "time_metrics_end_to_end_s",
     Role("step", "mem_bytes", _GIB): "memory_max_reserved_gib",
     Role("eval", "eval_ms", 1000.0): "eval_runtime",
@@ -83,7 +84,11 @@ _LIGHTNING_LR = re.compile(r"lr_[a-z]+(?:_pg1)?$")  # LearningRateMonitor: "lr-A
 _COUNTERS = {"iter", "iteration", "step", "global_step", "train_global_step", "train_step",
              "trainer_global_step"}  # fmt: skip
 _EVALUATED = re.compile(r"(?:val|validation|valid|eval|evaluation|test)_|.*_(?:val|validation)$")
-_LOSSES = ("loss", "loss_ema", "val_loss", "train_loss", "val_bpb")
+_LOSSES = ("loss", "loss_ema", "val_loss", "train_loss", "val_bpb", "objective", "val_objective")
+_OBJECTIVES = {
+    Role("step", "loss"): Role("step", "objective"),
+    Role("eval", "val_loss"): Role("eval", "val_objective"),
+}
 _PERCENT = re.compile(r"mfu ?\(%\)$", re.I)
 
 # Numbers about the whole run, the same numbers over another axis, and Keras' second x axis.
@@ -91,6 +96,9 @@ _NO_CURVE = re.compile(
     r"train_train_(?:loss|runtime|samples_per_second|steps_per_second)$|train_total_flos$|total_flos$"
     r"|train_(?:runtime|samples_per_second|steps_per_second)$|.*_vs_samples$|.*_vs_iterations$"
     r"|hp_metric$"
+)
+_REWARD = re.compile(
+    r"(?:train_|eval_)?(?:mean_|min_|max_)?(?:reward(?:_(?:std|mean|chosen|rejected))?$|rewards(?:_|$))"
 )
 _INTERVAL = re.compile(r".*epoch(?:_|$)")  # "train_loss_epoch", "epoch_loss"
 
@@ -123,6 +131,15 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
+def of_reward(name: str) -> bool:
+    """Return whether a metric tells of rewards: the loss beside it is then not nats per token.
+
+    >>> of_reward("train/rewards/chosen"), of_reward("reward"), of_reward("reward_model_loss")
+    (True, True, False)
+    """
+    return bool(_REWARD.match(plain(name)))
+
+
 def roles(names: Iterable[str]) -> Roles:
     """Return what names of metrics mean; names that are no curve are left out."""
     by_plain: dict[str, str] = {}
@@ -144,6 +161,7 @@ def roles(names: Iterable[str]) -> Roles:
             slot = (role.kind, role.column)
             chosen[slot] = min(chosen.get(slot, (1000, "", role)), (position, word, role))
     found = {by_plain[word]: role for _, word, role in chosen.values()}
+    found = _of_what(found, by_plain)
     facts = _of_trainer(set(by_plain), by_plain, found)
     for word, name in by_plain.items():
         kind = "eval" if _EVALUATED.match(word) else "step"
@@ -154,6 +172,13 @@ def roles(names: Iterable[str]) -> Roles:
         del found[by_plain[word]]
     found.update(ours)
     return Roles(found, {**facts, **said(found)})
+
+
+def _of_what(of: dict[str, Role], words: Iterable[str]) -> dict[str, Role]:
+    """Return the roles, those of losses as objectives where rewards are trained on."""
+    if not any(map(of_reward, words)):
+        return of
+    return {name: _OBJECTIVES.get(role, role) for name, role in of.items()}
 
 
 def _of_trainer(

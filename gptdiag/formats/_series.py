@@ -18,6 +18,8 @@ from gptdiag.run import Bools, Floats, Ints
 _COMPANIONS = ("epoch", "train_epoch", "current_epoch")  # stand beside anything, say nothing alone
 _LOSSES = ("loss", "val_loss")
 _TIMES = ("wall_ms", "step_ms")
+_MANY = 20  # rows needed to call a clock too fast
+_FASTEST = 1.0  # ms; forward, backward, update and a line of logging take longer in Python
 
 
 class Wide(NamedTuple):
@@ -33,6 +35,8 @@ def records(wide: Wide, roles: Roles) -> Iterator[Item]:
     """Yield the facts, the steps and the evaluations of one run's table."""
     if not len(wide.step):
         return
+    if _uploaded(wide):
+        wide = wide._replace(time_s=None)
     first = int(wide.line[0])
     if roles.facts:
         yield Record("system", first, None, roles.facts)
@@ -49,6 +53,18 @@ def records(wide: Wide, roles: Roles) -> Iterator[Item]:
         yield from _joined(steps._replace(columns=columns), "step")
     if evals is not None:
         yield from _joined(evals, "eval")
+
+
+def _uploaded(wide: Wide) -> bool:
+    """Return whether a finished run was written at once, so that the clock is not the trainer's.
+
+    `openai wandb sync` does so, and scripts that copy a run from one tracker to another.
+    """
+    if wide.time_s is None:
+        return False
+    clock = wide.time_s[np.isfinite(wide.time_s)]
+    steps = int(wide.step.max()) - int(wide.step.min())
+    return len(clock) >= _MANY and float(np.ptp(clock)) * 1000 < min(steps, len(clock)) * _FASTEST
 
 
 def _of_kind(wide: Wide, of: Mapping[str, Role], kind: str) -> Wide | None:

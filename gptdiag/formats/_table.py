@@ -24,7 +24,7 @@ STEPS = (
 )  # fmt: skip
 CLOCKS = ("_runtime", "_timestamp")  # of W&B, in seconds
 BOUNDS = ("__MIN", "__MAX")  # of the numbers that a point of a chart stands for
-_LOSSES = ("loss", "loss_ema", "train_loss", "val_loss", "val_bpb")
+_LOSSES = ("loss", "loss_ema", "train_loss", "val_loss", "val_bpb", "objective")
 _SHARE = 0.9  # of the rows with numbers that have a step, for a column to be the step
 _BATCH = 4096  # rows whose cells become numbers together
 NONE: Floats = np.zeros(0)  # a column without rows

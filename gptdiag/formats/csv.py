@@ -19,7 +19,8 @@ Not in this log:
 Traps:
     A train_loss that stands beside most validation losses is taken as evaluated, any other as the
     loss of the batches. A validation loss repeated on each row is one evaluation. A table with one
-    row per run is no curve. A header that comes again begins another run.
+    row per run is no curve. A header that comes again begins another run, unless all rows so far
+    follow it: a notebook shows the table of a run again when it is longer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, compress, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,7 +36,7 @@ from gptdiag.formats._columns import LOSSES, facts_of, floats, no_column, roles_
 from gptdiag.formats._console import event, happenings
 from gptdiag.formats._labels import LABELS, labelled_records, words_of
 from gptdiag.formats._separated import table_of
-from gptdiag.record import Item, Line, Problem, Record, problem
+from gptdiag.record import Item, Line, Problem, Record, lines_read, problem
 from gptdiag.run import Floats, Ints
 
 NAME = "csv"
@@ -81,6 +83,7 @@ _BEGINS_ROW = set("0123456789-+.,;\t")
 _RULE = re.compile(r"[\s|:-]*-[\s|:-]*$")  # below the header of a Markdown table
 _NO_MAP: Mapping[str, str] = {}
 _HEADER_WITHIN = 50  # lines from the top that may hold the header, for recognition
+_SURELY_SAME = 3  # equal numbers, besides the steps, that are no accident
 BATCH = 2048  # rows converted together
 
 
@@ -104,6 +107,7 @@ def parse(lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP) -> Iterat
         UsageError: a column that the user named is in no header.
     """
     table: _Table | None = None
+    tables: list[_Table] = []
     names: list[str] = []
     source = iter(lines)
     while batch := list(islice(source, 1 if table is None else BATCH)):
@@ -113,20 +117,60 @@ def parse(lines: Iterable[Line], columns: Mapping[str, str] = _NO_MAP) -> Iterat
                 continue
             header = _header(text, columns) if table is None or not _is_row(text) else None
             if header:
-                if table is not None:
-                    yield from table.done()
-                    yield event(line, "process_start", "the header comes again")
-                table = _Table(header, line.no)
+                table = _Table(header, line)
+                tables.append(table)
             elif table is None:
                 names += [cell for cell in _cells(text, ",") if len(names) < 100]
                 yield from happenings(Line(line.no, text[:2000]))
             else:
                 yield from table.add(line)
-    if table is not None:
-        yield from table.done()
+    yield from _in_turn(tables)
     missing = {r: own for r, own in columns.items() if table is None or r not in table.header.roles}
     if missing:
         raise no_column(missing, table.header.names if table is not None else names)
+
+
+class _Whole(NamedTuple):
+    """All rows of a table."""
+
+    line: Ints  # (n,)
+    columns: dict[str, Floats]  # role -> (n,)
+    labels: dict[str, list[str]]  # one of `LABELS` -> n words
+
+    def begins_with(self, other: _Whole) -> bool:
+        """Return whether the first rows are all those of another table: three numbers or more."""
+        n = len(other.line)
+        return (
+            n <= len(self.line)
+            and n * len(other.columns.keys() - {"step", "epoch"}) >= _SURELY_SAME
+            and self.columns.keys() == other.columns.keys()
+            and {role: words[:n] for role, words in self.labels.items()} == other.labels
+            and all(
+                np.array_equal(values[:n], other.columns[role], equal_nan=True)
+                for role, values in self.columns.items()
+            )
+        )
+
+
+def _in_turn(tables: list[_Table]) -> Iterator[Item]:
+    """Yield what the columns of each table are, and its rows: a run of its own.
+
+    A notebook shows the table of a run again, longer, when the run goes on or ends: only the last
+    one counts.
+    """
+    shown = [table.whole() for table in tables]
+    first = True
+    for k, (table, rows) in enumerate(zip(tables, shown, strict=True)):
+        if k + 1 < len(tables) and shown[k + 1].begins_with(rows):
+            yield lines_read(rows.line)
+            continue
+        if not first:
+            yield event(table.line, "process_start", "the header comes again")
+        first = False
+        if len(rows.line):
+            yield from labelled_records(*rows, table.header.roles, table.line.no)
+        else:
+            yield facts_of(table.header.roles, table.line.no)
 
 
 class _Header:
@@ -187,8 +231,8 @@ def _is_number(text: str) -> bool:
 class _Table:
     """Collects the rows below one header."""
 
-    def __init__(self, header: _Header, at: int) -> None:
-        self.header, self.at = header, at
+    def __init__(self, header: _Header, line: Line) -> None:
+        self.header, self.line = header, line
         self.rows: list[list[str]] = []
         self.numbers: list[int] = []
         self.lines: list[Ints] = []
@@ -235,16 +279,15 @@ class _Table:
         self.lines.append(np.array(self.numbers, dtype=np.int64))
         self.rows, self.numbers = [], []
 
-    def done(self) -> Iterator[Item]:
-        """Yield what the columns are, and all rows."""
+    def whole(self) -> _Whole:
+        """Return all rows."""
         if self.rows:
             self._convert()
         if not self.lines:
-            yield facts_of(self.header.roles, self.at)
-            return
+            return _Whole(np.zeros(0, dtype=np.int64), {}, {})
         line = np.concatenate(self.lines)
         order = np.argsort(line)
         columns = {r: np.concatenate(parts)[order] for r, parts in self.columns.items()}
         words = {r: list(chain.from_iterable(parts)) for r, parts in self.labels.items()}
         labels = {r: [told[k] for k in order.tolist()] for r, told in words.items()}
-        yield from labelled_records(line[order], columns, labels, self.header.roles, self.at)
+        return _Whole(line[order], columns, labels)

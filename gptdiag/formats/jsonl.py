@@ -32,9 +32,10 @@ import numpy as np
 
 from gptdiag.formats._columns import LOSSES, floats, no_column, roles_of
 from gptdiag.formats._console import happenings
+from gptdiag.formats._hf import fell_to_zero
 from gptdiag.formats._json_lines import decoded
 from gptdiag.formats._labels import LABELS, labelled_records, words_of
-from gptdiag.record import MISSING, Item, Line, Record, problem
+from gptdiag.record import MISSING, Item, Line, Record, Value, problem
 from gptdiag.run import Floats
 
 NAME = "jsonl"
@@ -56,6 +57,7 @@ SAMPLES: dict[str, Record | str | None] = {
     '{"step": 20, "los': "not a whole JSON object",
 }
 
+_LLAMA_FACTORY = "current_steps"  # its step; the Hugging Face trainer below logs NaN as 0
 _NO_MAP: Mapping[str, str] = {}
 BATCH = 2048
 _MOST_NAMES = 10_000
@@ -173,5 +175,11 @@ class _Table:
         line = np.array(self.lines, dtype=np.int64)[known]
         if len(line):
             columns = {role: values[known] for role, values in columns.items()}
+            if self.roles.get("step") == _LLAMA_FACTORY and "loss" in columns:
+                vanished = fell_to_zero(columns["loss"])
+                if vanished.any():
+                    columns["loss"] = np.where(vanished, np.nan, columns["loss"])
+                    said: dict[str, Value] = {"nan_printed_as": "0.0"}
+                    yield Record("system", int(line[vanished][0]), None, said)
             labels = {role: list(compress(words, known)) for role, words in self.labels.items()}
             yield from labelled_records(line, columns, labels, self.roles, int(line[0]))

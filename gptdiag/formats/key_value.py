@@ -3,7 +3,8 @@
 Written by:
     Trainers without a format of their own: `step=50 loss=2.5 dt=127 train_loss=4.3 val_loss=4.29`,
     `step 300 loss 2.38`, `epoch: 1 step: 100, loss is 5.41`, `Epoch Step: 501 Loss: 1.73`,
-    `Epoch [1/5], Step [100/600], Loss: 2.31`, `Epoch 3/30, Train Loss: 2.1, Val Loss: 2.3`.
+    `Epoch [1/5], Step [100/600], Loss: 2.31`, `Epoch 3/30, Train Loss: 2.1, Val Loss: 2.3`;
+    verl's supervised trainer: `step:2 - train/loss:1.5 - train/lr:1e-06`.
 
 Recognised lines:
     A line with a word for the step (step, iter, iteration, global_step, num_updates) and one for a
@@ -67,6 +68,10 @@ SAMPLES: dict[str, Record | str | None] = {
     "Epoch 3/30, Train Loss: 2.125, Val Loss: 2.250, Time: 61.4s": Record(
         "eval", 1, 3, {"train_loss": 2.125, "val_loss": 2.25}
     ),
+    "step:2 - perf/memory_gb:45.5 - train/loss:1.5 - train/grad_norm:0.5 - train/lr:1e-06": Record(
+        "step", 1, 2, {"loss": 1.5, "grad_norm": 0.5, "lr": 1e-6}
+    ),
+    "step:5 - val/loss:1.75": Record("eval", 1, 5, {"val_loss": 1.75}),
     "Epoch:[1/2](100/8000) loss:8.359 lr:0.0005": Record(
         "step", 1, 100, {"loss": 8.359, "lr": 5e-4}
     ),
@@ -85,7 +90,8 @@ SAMPLES: dict[str, Record | str | None] = {
 }
 
 _PAIR = re.compile(
-    r"(?<![\w./-])(train(?:ing)?[_ -]loss|val(?:id(?:ation)?)?[_ -]loss|eval[_ -]loss|"
+    r"(?<![\w./-])(train/(?:loss|lr|grad_norm)|val/loss|"
+    r"train(?:ing)?[_ -]loss|val(?:id(?:ation)?)?[_ -]loss|eval[_ -]loss|"
     r"(?:(?:step|avg|average|mean|running|batch|lm|ce|cross[_ -]?entropy)[_ -])?loss|lr|"
     r"learning[_ -]rate|grad(?:ient)?[_ -]norm)"
     rf"(?:\s*[:=]\s*|\s+is\s+|\s+)({NUMBER})(?![\w.])",
@@ -110,6 +116,9 @@ _NAMES = {  # any other is the loss
     "valid loss": "val_loss",
     "validation loss": "val_loss",
     "eval loss": "val_loss",
+    "train/lr": "lr",
+    "train/grad norm": "grad_norm",
+    "val/loss": "val_loss",
 }
 
 

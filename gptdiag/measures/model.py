@@ -17,6 +17,8 @@ KNOWN_DATA: dict[str, tuple[int, int | None]] = {
     "openwebtext": (9_035_582_198, None),
 }
 
+_UNKNOWN_EPOCHS = 1e6  # Hugging Face writes 2^63 - 1 where the size of the data is not known
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -55,6 +57,19 @@ def tokens_seen(run: Run, model: Model, last: int | None) -> int | None:
     if len(counted):
         return int(counted.max())
     return last * model.tokens_per_step if last and model.tokens_per_step else None
+
+
+def epochs_read(run: Run, last: int) -> float:
+    """Return the epochs up to step `last` as the trainer counts them, 0 where it does not."""
+    for name in ("epoch", "train/epoch"):
+        logged = run.steps[name]
+        counted = logged[np.isfinite(logged)]
+        if len(counted):
+            return float(counted.max())
+    epochs, planned = run.number("num_train_epochs"), run.number("max_iters")
+    if epochs and planned and epochs < _UNKNOWN_EPOCHS:
+        return epochs * min(last / planned, 1.0)
+    return run.number("last_epoch") or 0.0
 
 
 def _whole(run: Run, name: str) -> int | None:

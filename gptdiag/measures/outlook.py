@@ -26,6 +26,7 @@ START = 0.15  # share of the run left out of the power law: the first descent fo
 EARLIEST = 0.25  # of the steps; a stretch judged that begins before counts as if it began here
 BOUNDED = 0.9  # share of logs whose later loss lies within the bounds; 25 of 27 cut at half did
 STEADY = 0.9  # of the learning rate now; a schedule that stays above has no decay to give
+SPENT = 0.02  # of the highest learning rate; below it, what is left of a decay changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,13 @@ def _outlook(
     near = max(2, (len(loss) - first) // 2)
     per_step = down.amount / max(last - begun, 1)
     level = float(np.median(loss[-near:])) - per_step * float(last - np.median(step[-near:]))
-    floor = 0.0 if np.min(loss) >= 0 else -np.inf  # no cross-entropy lies below
-    if level < floor:
-        level = float(np.min(loss[-near:]))
+    lowest = min(float(loss.min()), 0.0)  # a cross entropy does not fall below zero
+    level = max(level, lowest, float(loss.min()) - 2 * sigma)
     seen = Outlook(series, begun, last, level, down, falling, None)
     target = farthest(run, last, MORE)
     folds = np.log(target / last) / np.log(last / max(begun, EARLIEST * last)) if last > 0 else 0.0
-    low = level - max(down.amount, 0.0) * folds - 2 * sigma
-    bounds = Forecast(target, level, max(float(low), floor), float(level + 2 * sigma))
+    low = max(level - max(down.amount, 0.0) * folds - 2 * sigma, lowest)
+    bounds = Forecast(target, level, float(low), float(level + 2 * sigma))
     if best and down.z > -SURE and (falling or target == run.number("max_iters")):
         found = _by_law(run, bounds, falling)
         if found is not None:
@@ -139,7 +139,7 @@ def _outlook(
     if not falling:
         return seen
     forecast = _by_steps(levels, bounds)
-    return replace(seen, forecast=forecast, assumes=_going_on(run, target), coverage=BOUNDED)
+    return replace(seen, forecast=forecast, assumes=_going_on(run, last, target), coverage=BOUNDED)
 
 
 def _by_law(run: Run, bounds: Forecast, falling: bool) -> tuple[Forecast, str, float] | None:
@@ -149,7 +149,7 @@ def _by_law(run: Run, bounds: Forecast, falling: bool) -> tuple[Forecast, str, f
         return None
     ahead, rates = found.forecast(bounds.step), found.plan.rates
     now, low = rates.at(found.law.last), bounds.low
-    if rates.at(bounds.step) < STEADY * now:
+    if SPENT * rates.lr.max() < now and rates.at(bounds.step) < STEADY * now:
         low = min(low, ahead.low)  # a decay gives more than the slope so far
     elif now < STEADY * rates.lr.max():
         return None  # the decay is over: what follows one is not what the law was fitted to
@@ -168,7 +168,9 @@ def _by_steps(levels: Levels, bounds: Forecast) -> Forecast:
     return bounds._replace(value=min(max(middle, bounds.low), bounds.value))
 
 
-def _going_on(run: Run, target: int) -> str:
+def _going_on(run: Run, last: int, target: int) -> str:
     """Return what a power law in steps assumes: a schedule that goes on, or none."""
     plan = plan_of(run, target)
+    if plan.known and plan.rates.at(last) <= SPENT * plan.rates.lr.max():
+        return "the decay of the learning rate is stretched to that step"
     return "it goes on like this" if plan.known else plan.assumes

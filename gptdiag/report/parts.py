@@ -75,12 +75,12 @@ def figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
 
 def _loss_figures(summary: Summary) -> list[tuple[str, str]]:
     at, rows = summary.losses, []
-    q = at.quantum
+    q, labels = at.quantum, at.of_labels
     if at.best_val is not None and at.last_val is not None:
-        rows.append(("best val loss", f"{_with_perplexity(at.best_val, q)} at step {at.best_step}"))
-        rows.append(("last val loss", f"{_with_perplexity(at.last_val, q)} at step {at.last_step}"))
+        rows.append(("best val loss", f"{_shown(at.best_val, q, labels)} at step {at.best_step}"))
+        rows.append(("last val loss", f"{_shown(at.last_val, q, labels)} at step {at.last_step}"))
     if at.last_train is not None:
-        rows.append(("last train loss", f"{_with_perplexity(at.last_train, q)}{_train_note(at)}"))
+        rows.append(("last train loss", f"{_shown(at.last_train, q, labels)}{_train_note(at)}"))
     ahead = summary.forecast
     if ahead is not None:
         rows.append(
@@ -106,10 +106,10 @@ def _train_note(at: Losses) -> str:
     return f"; the batches around it are at {loss(at.last_batches, at.quantum)}: {why}"
 
 
-def _with_perplexity(value: float, quantum: float) -> str:
-    if value > TOO_HIGH:
-        return loss(value, quantum)
-    return f"{loss(value, quantum)} (perplexity {perplexity(value)})"
+def _shown(value: float, quantum: float, labels: bool) -> str:
+    """Return a loss, with its perplexity unless it is one of labels or too high for one."""
+    told = loss(value, quantum)
+    return told if labels or value > TOO_HIGH else f"{told} (perplexity {perplexity(value)})"
 
 
 def _size_figures(summary: Summary) -> list[tuple[str, str]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from math import nan
 
 import numpy as np
 import pytest
 
+from gptdiag.measures.outlook import outlook
 from gptdiag.simulate import FAULTS, Recipe, console_log
 from tests.helpers import analysis_of, finding_of, outcome_of, run_of
 
@@ -470,3 +473,50 @@ def test_a_training_loss_near_zero_without_validation_is_noted(low: float, statu
     outcome = outcome_of("step,loss\n" + "\n".join(rows) + "\n", "GD204")
     assert outcome.status == status
     assert all(f.severity == "note" for f in outcome.findings)
+
+
+def test_evaluations_alone_that_are_nan_point_at_their_data() -> None:
+    entries = [
+        {"step": 10 * k, "epoch": k / 10, **({"eval_loss": nan} if k % 4 == 0 else {"loss": 3.0})}
+        for k in range(1, 31)
+    ]
+    finding = finding_of(run_of(json.dumps({"global_step": 300, "log_history": entries})), "GD101")
+    assert "masked" in finding.causes[0].what
+    assert "3.0" in finding.causes[0].evidence
+
+
+def test_no_advice_to_evaluate_on_thousands_of_times_as_many_batches() -> None:
+    values = [1.5 + (0.5 if k % 2 else -0.5) for k in range(40)]
+    rows = "".join(f"{k * 10},{v}\n" for k, v in enumerate(values))
+    finding = finding_of(run_of("step,val_loss\n" + rows), "GD206")
+    assert finding.remedies[0].title.startswith("Evaluate on 100 times as many batches")
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "said"),
+    [("num_train_epochs", 1.0, "read 3.0 times"), ("other", 0.05, "known by heart")],
+)
+def test_what_memory_alone_explains_is_no_reason_to_train_on(
+    name: str, loss: float, said: str
+) -> None:
+    entries = [
+        {"step": 10 * k, "epoch": k / 100, "loss": loss * (1 + (100 - k) / 50)}
+        for k in range(1, 101)
+    ]
+    state = {"global_step": 1000, "max_steps": 1000, name: 3, "log_history": entries}
+    outcome = outcome_of(run_of(json.dumps(state)), "GD108")
+    assert outcome.status == "clear"
+    assert said in outcome.why
+
+
+def test_no_forecast_of_a_loss_below_zero() -> None:
+    lines = "".join(f"step {10 * k} | loss {max(4 - k / 26, 0.15):.4f}\n" for k in range(101))
+    ahead = outlook(run_of(lines))
+    assert ahead is not None
+    assert ahead.forecast is not None
+    assert 0 <= ahead.forecast.low <= ahead.forecast.value
+
+
+def test_a_log_of_one_row_is_not_called_an_excerpt() -> None:
+    state = {"global_step": 500, "log_history": [{"step": 500, "epoch": 1.0, "loss": 2.5}]}
+    assert outcome_of(run_of(json.dumps(state)), "GD905").status == "clear"

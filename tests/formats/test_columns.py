@@ -11,6 +11,7 @@ import pytest
 from gptdiag import read
 from gptdiag.cli import run
 from gptdiag.errors import FormatError, UsageError
+from gptdiag.formats._roles import roles
 from gptdiag.reader import parse_text
 from tests.helpers import run_of, source_text
 
@@ -85,7 +86,9 @@ def test_rows_that_are_cut_are_problems() -> None:
 
 
 def test_a_header_that_comes_again_begins_another_run() -> None:
-    assert len(parse_text(source_text(TABLE.replace("my_loss", "loss") * 2))) == 2
+    table = TABLE.replace("my_loss", "loss")
+    other = table.replace(",1e-3", "1,1e-3")  # losses 0.00001 higher
+    assert len(parse_text(source_text(table + other))) == 2
 
 
 def test_epochs_stand_for_steps_where_there_are_none() -> None:
@@ -111,3 +114,32 @@ def test_deep_or_broken_lines_never_crash(text: str) -> None:
         body = good.replace('"n"', '"step"')
         found = run_of(body + text + "\n")
         assert len(found.steps) == 40
+
+
+def test_the_loss_beside_rewards_is_an_objective() -> None:
+    table = "Step\tTraining Loss\treward\treward_std\n" + "".join(
+        f"{n}\t{x / 1000}\t0.5\t0.1\n" for n, x in ROWS
+    )
+    lines = "".join(
+        json.dumps({"step": n, "loss": x, "eval_loss": x, "rewards/chosen": 0.1}) + "\n"
+        for n, x in ROWS
+    )
+    for text, format in ((table, "csv"), (lines, "jsonl")):
+        found = run_of(text)
+        assert found.format == format
+        assert "objective" in found.steps
+        assert "loss" not in found.steps
+        assert "val_loss" not in found.evals
+    assert roles(["train/loss", "train/reward"]).of["train/loss"] == ("step", "objective", 1.0)
+    assert roles(["train/loss", "reward_weight"]).of["train/loss"] == ("step", "loss", 1.0)
+
+
+def test_a_table_shown_again_when_it_is_longer_is_one_run() -> None:
+    header = "Step\tTraining Loss\n"
+    rows = [f"{n}\t{x}\n" for n, x in ROWS]
+    text = header + "".join(rows[:30]) + "[400/400 06:00, Epoch 1/1]\n" + header + "".join(rows)
+    found = run_of(text)
+    assert found.steps.step.tolist() == [n for n, _ in ROWS]
+    assert found.lines.read >= 70
+    other = "".join(f"{n}\t{x + 0.5}\n" for n, x in ROWS)
+    assert len(parse_text(source_text(text + header + other))) == 2

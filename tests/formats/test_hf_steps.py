@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gptdiag.reader import parse_text
@@ -113,3 +114,26 @@ def test_a_loss_is_no_sum_unless_all_evaluations_say_so(
     run = run_of(accumulating(batches, factor, evals))
     assert run.steps["loss"][0] == pytest.approx(3.5 * factor, abs=1e-3)
     assert run.setting("loss_printed_as") is None
+
+
+def test_each_of_several_nodes_may_print_every_entry() -> None:
+    told = [
+        f"{{'loss': {3 - k / 10}, 'learning_rate': {1e-4 - k * 1e-6}, 'epoch': 0.0}}"
+        for k in range(6)
+    ]
+    text = "".join(f"10.0.0.{node}: {entry}\n" for entry in told for node in (4, 1, 3, 2))
+    assert run_of(text).steps["loss"].tolist() == [3 - k / 10 for k in range(6)]
+
+
+def test_of_two_prints_of_an_entry_the_fuller_one_counts() -> None:
+    pairs = (
+        (
+            f"callbacks - {{'loss': 0.0000, 'learning_rate': {5 - k}.0000e-02, 'epoch': 0.0{k}}}",
+            f"{{'loss': 0.0, 'grad_norm': nan, 'learning_rate': 0.0{5 - k}, 'epoch': 0.0{k}}}",
+        )
+        for k in range(1, 5)
+    )
+    run = run_of("".join(f"{one}\n{other}\n" for one, other in pairs))
+    assert len(run.steps) == 4
+    assert np.isnan(run.steps["loss"]).all()
+    assert run.system["nan_printed_as"] == "0.0"

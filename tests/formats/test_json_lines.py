@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 
 from gptdiag.formats._json_lines import BATCH, BROKEN, decoded
 from gptdiag.record import Line
+from tests.helpers import run_of
 
 GOOD = ['{"step": 1, "loss": 2.5}', ' {"a": {"b": [1, {"c": NaN}]}} ', '{"name": "x, \\"y\\""}']
 ODD = (
@@ -43,3 +45,10 @@ def test_no_two_lines_are_taken_for_others() -> None:
         texts = rng.choices(ODD, k=4) + rng.choices(GOOD, k=2)
         lines = [Line(no, text) for no, text in enumerate(texts, 1)]
         assert list(map(repr, decoded(lines))) == alone(lines)
+
+
+def test_llama_factory_writes_a_loss_that_became_nan_as_zero() -> None:
+    losses = [2.5, 2.25, 2.0, 0.0, 0.0, 0.0]
+    lines = [{"current_steps": 10 * k, "loss": x, "reward": None} for k, x in enumerate(losses, 1)]
+    run = run_of("".join(json.dumps(line) + "\n" for line in lines))
+    assert np.isnan(run.steps["loss"]).tolist() == [False] * 3 + [True] * 3

@@ -111,3 +111,13 @@ def test_a_run_that_logged_nothing_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "run.wandb").write_bytes(wandb_file([]))
     with pytest.raises(FormatError, match="logged no metrics"):
         read_all(tmp_path / "run.wandb")
+
+
+@pytest.mark.parametrize(("apart", "timed"), [(0.0003, False), (0.3, True)])
+def test_the_clock_of_an_upload_is_not_the_trainers(apart: float, timed: bool) -> None:
+    names = ["_step", "_runtime", "training_loss"]
+    rows = [[k, apart * k, 3 - k / 100] for k in range(50)]
+    text = "\n".join(",".join(map(str, row)) for row in [names, *rows]) + "\n"
+    run = run_of(text)
+    assert (run.format, len(run.steps)) == ("wandb_csv", 50)
+    assert run.steps.has("wall_ms").any() == timed

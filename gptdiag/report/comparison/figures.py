@@ -102,12 +102,12 @@ def side_by_side(comparison: Comparison) -> list[Row]:
 
 def _figures(run: Run, summary: Summary) -> list[tuple[str, str]]:
     at, speed = summary.losses, summary.speed
-    model = summary.model
+    model, labels = summary.model, at.of_labels
     return [
-        ("best val loss", _with_perplexity(at.best_val)),
+        ("best val loss", _shown(at.best_val, labels)),
         ("  at step", _whole(at.best_step)),
-        ("last val loss", _with_perplexity(at.last_val)),
-        ("last train loss", _with_perplexity(at.last_train)),
+        ("last val loss", _shown(at.last_val, labels)),
+        ("last train loss", _shown(at.last_train, labels)),
         ("last step", _whole(summary.last_step)),
         ("tokens", large(summary.tokens) if summary.tokens else ""),
         ("epochs", significant(summary.epochs) if summary.epochs else ""),
@@ -158,10 +158,11 @@ def _bits_per_byte(run: Run) -> dict[str, str]:
     }
 
 
-def _with_perplexity(value: float | None) -> str:
+def _shown(value: float | None, labels: bool) -> str:
+    """Return a loss, with its perplexity unless it is one of labels."""
     if value is None or not isfinite(value):
         return ""
-    return f"{nats(value)} (ppl {perplexity(value)})"
+    return nats(value) if labels else f"{nats(value)} (ppl {perplexity(value)})"
 
 
 def _whole(value: int | None) -> str:

@@ -16,6 +16,7 @@ from gptdiag.report import parts
 from gptdiag.report.html.excerpt import excerpt
 from gptdiag.report.safe_text import safe
 from gptdiag.run import Run, Table
+from gptdiag.summary import Losses
 from gptdiag.wording import loss, perplexity, plural
 
 MOST_EVALS = 1000  # rows of a table of evaluations; beyond, every so many
@@ -103,7 +104,7 @@ def _run(analysis: Analysis, index: int, known: Charts) -> dict[str, Any]:
         "passed": _checks(parts.by_status(outcomes, "clear")),
         "skipped": _checks(parts.by_status(outcomes, "skipped")),
         "failed": _checks(parts.by_status(outcomes, "failed")),
-        "evals": _evals(run, at.best_step),
+        "evals": _evals(run, at),
         "config": _settings(run, run.config),
         "system": _settings(run, run.system),
         "segments": [f"from line {s.line}: {s.kind}, {safe(s.why)}" for s in run.segments],
@@ -165,9 +166,9 @@ def _checks(outcomes: list[Outcome]) -> list[tuple[str, str, str]]:
     return [(o.code, o.detector, safe(o.why)) for o in outcomes]
 
 
-def _evals(run: Run, best: int | None) -> dict[str, Any] | None:
+def _evals(run: Run, at: Losses) -> dict[str, Any] | None:
     """Return the table of evaluations; of a very long one every so many, and always the best."""
-    table = run.evals
+    table, best = run.evals, at.best_step
     count = len(table)
     if not count:
         return None
@@ -178,17 +179,17 @@ def _evals(run: Run, best: int | None) -> dict[str, Any] | None:
         "count": count,
         "every": every,
         "errors": errors,
-        "rows": [_eval_row(table, k, best, errors) for k in rows],
+        "rows": [_eval_row(table, k, best, errors, at.of_labels) for k in rows],
     }
 
 
-def _eval_row(table: Table, k: int, best: int | None, errors: bool) -> dict[str, Any]:
+def _eval_row(table: Table, k: int, best: int | None, errors: bool, labels: bool) -> dict[str, Any]:
     val = float(table["val_loss"][k])
     return {
         "step": f"{table.step[k]:,}",
         "train": _cell(table, "train_loss", k),
         "val": _cell(table, "val_loss", k),
-        "perplexity": perplexity(val) if math.isfinite(val) else "–",
+        "perplexity": perplexity(val) if math.isfinite(val) and not labels else "–",
         "error": _cell(table, "val_loss_se", k) if errors else "",
         "line": int(table.line[k]),
         "best": int(table.step[k]) == best,
