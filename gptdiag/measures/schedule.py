@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, pi
 
 import numpy as np
@@ -109,9 +109,13 @@ def rate_at(run: Run, step: int) -> Rate | None:
     logged = logged_rates(run)
     if logged is not None:
         table, name = logged
-        so_far = table[name][np.isfinite(table[name]) & (table.step <= step)]
-        if len(so_far):
-            return _seen(so_far, floor, peak, relative=name == RELATIVE)
+        rows = np.flatnonzero(np.isfinite(table[name]) & (table.step <= step))
+        if len(rows):
+            seen = _seen(table[name][rows], floor, peak, relative=name == RELATIVE)
+            begins_late = 2 * table.step[rows[0]] > step and not seen.relative
+            if begins_late and peak and seen.rises_to is None:  # the peak may lie before the log
+                return replace(seen, peak=max(seen.peak, peak))
+            return seen
     if peak is None:
         return None
     if run.setting("decay_lr") is False:
@@ -127,11 +131,8 @@ def _seen(so_far: Floats, floor: float | None, planned: float | None, relative: 
     now, highest = float(so_far[-1]), float(np.max(so_far))
     if relative:
         return Rate(now, highest, None, relative=True)
-    below = planned is not None and highest < (1 - AGREES) * planned
-    if below and now == highest:
-        return Rate(now, highest, floor, rises_to=planned)
-    # A log that begins in the decay does not hold the peak.
-    return Rate(now, max(highest, planned or 0.0) if below else highest, floor)
+    rising = planned is not None and now == highest < (1 - AGREES) * planned
+    return Rate(now, highest, floor, rises_to=planned if rising else None)
 
 
 def logged_rates(run: Run) -> tuple[Table, str] | None:
