@@ -60,7 +60,7 @@ _GPU = re.compile(
     r"(?:[A-Z0-9][\w.-]*[ -]?){1,6}"
 )
 _RANK = re.compile(r"(?:\[(?:default)?rank|\brank[ =:])(\d{1,6})\b|^\s*(\d{1,4}):\s", re.I)
-_LABEL = re.compile(r" {0,4}\d{1,5}:(?: (?=\S))?")  # of `srun --label`
+_LABEL = re.compile(r" {0,4}\d{1,5}: ?")  # of `srun --label`
 _LABEL_BEGINS = frozenset(" 0123456789")
 _CLOCK = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,6}))?")
 
