@@ -45,7 +45,7 @@ from gptdiag.registry import detector
 from gptdiag.run import Bools, Floats, Ints, Run
 from gptdiag.stats.changepoint import levels
 from gptdiag.stats.trend import fall
-from gptdiag.wording import duration, milliseconds, percent
+from gptdiag.wording import count, duration, milliseconds, percent
 
 FEWEST = 32  # plain steps
 BLOCK = 8  # plain steps in the shortest level
@@ -172,11 +172,14 @@ def _finding(
     first, last = int(times.step[chosen[0]]), int(times.step[chosen[-1]])
     slower = drop.slow_ms / drop.base_ms - 1
     kind = "Step time drifts up" if drop.gradual else "Steps become slower"
-    end = (
-        f"until step {last}, then recovers"
-        if drop.recovered
-        else "and stays so to the end of the log"
-    )
+    stretches = int(np.sum(np.diff(drop.slow.astype(int), prepend=0) == 1))
+    if stretches > 1 and not drop.gradual:
+        until = f"until step {last}, then recovers" if drop.recovered else "to the end of the log"
+        end = f"on, in {count(stretches)} stretches {until}"
+    elif drop.recovered:
+        end = f"until step {last}, then recovers"
+    else:
+        end = "and stays so to the end of the log"
     before = max(int(chosen[0]) - 1, 0)
     return Finding(
         message=(

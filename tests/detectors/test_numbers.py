@@ -520,3 +520,16 @@ def test_no_forecast_of_a_loss_below_zero() -> None:
 def test_a_log_of_one_row_is_not_called_an_excerpt() -> None:
     state = {"global_step": 500, "log_history": [{"step": 500, "epoch": 1.0, "loss": 2.5}]}
     assert outcome_of(run_of(json.dumps(state)), "GD905").status == "clear"
+
+
+@pytest.mark.parametrize(("after", "told"), [(0, "to the end of the log"), (300, "then recovers")])
+def test_a_slow_down_with_pauses_does_not_stay_so(after: int, told: str) -> None:
+    rng = np.random.default_rng(5)
+    ms = np.array(
+        [200.0] * 300 + ([300.0] * 60 + [200.0] * 60) * 2 + [300.0] * 60 + [200.0] * after
+    )
+    ms *= rng.normal(1, 0.01, len(ms))
+    lines = [f"iter {k}: loss 2.0000, time {t:.2f}ms, mfu 2.00%" for k, t in enumerate(ms)]
+    (finding,) = outcome_of("\n".join(lines) + "\n", "GD305").findings
+    assert " on, in 3 stretches " in finding.message
+    assert told in finding.message
