@@ -61,8 +61,7 @@ def _columns(path: str, file: pq.ParquetFile) -> list[str]:
     words = [
         field.name
         for field in schema
-        if kinds.is_string(field.type) or kinds.is_large_string(field.type)
-        if sizes[field.name] <= _LONGEST_WORDS * metadata.num_rows
+        if _is_text(field) and sizes[field.name] <= _LONGEST_WORDS * metadata.num_rows
     ]
     chosen = {*numbers, *words}
     size = sum(sizes[name] for name in chosen)
@@ -74,12 +73,17 @@ def _columns(path: str, file: pq.ParquetFile) -> list[str]:
     return [name for name in schema.names if name in chosen]
 
 
+def _is_text(field: pa.Field) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(field.type) or types.is_large_string(field.type))
+
+
 def _lines(table: pa.Table) -> list[str]:
-    import pyarrow as pa
     from pyarrow import compute, csv
 
     for k, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+        if _is_text(field):
             plain = compute.replace_substring_regex(table.column(k), r"[\r\n]+", " ")
             table = table.set_column(k, field, plain)
     sink = io.BytesIO()

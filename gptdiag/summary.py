@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,22 +116,23 @@ def _losses(run: Run) -> Losses:
     # Of a short log fewer, as the loss still falls within them.
     last = steps[-max(FEWEST_BATCHES, min(MOST_BATCHES, len(steps) // 10)) :]
     train = float(np.median(last)) if len(last) else None
-    quantum = digits_of(steps)
+    found = Losses(
+        best_val=None,
+        best_step=None,
+        last_val=None,
+        last_train=train,
+        last_train_is_evaluated=False,
+        last_step=None,
+        quantum=digits_of(steps),
+        train_batches=len(last),
+        of_labels=classifies(run),
+    )
     if curve is None:
-        return Losses(
-            best_val=None,
-            best_step=None,
-            last_val=None,
-            last_train=train,
-            last_train_is_evaluated=False,
-            last_step=None,
-            quantum=quantum,
-            train_batches=len(last),
-            of_labels=classifies(run),
-        )
+        return found
     old = len(finite) > 0 and curve.step[-1] < (1 - STALE) * finite.step[-1]
     evaluated = bool(np.isfinite(curve.train[-1])) and not old
-    return Losses(
+    return replace(
+        found,
         best_val=float(curve.val[curve.best]),
         best_step=int(curve.step[curve.best]),
         last_val=float(curve.val[-1]),
@@ -141,8 +142,6 @@ def _losses(run: Run) -> Losses:
         quantum=curve.quantum,
         last_batches=_dropout_gap(run, float(curve.train[-1])) if evaluated else None,
         dropout=run.number("dropout"),
-        train_batches=len(last),
-        of_labels=classifies(run),
     )
 
 

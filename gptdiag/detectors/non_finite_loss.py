@@ -84,14 +84,13 @@ def _finding(run: Run, table: Table, name: str, label: str) -> Finding:
     if not len(good) and not at_once and not starts_new(run):
         before = ", the first of this log, so that it began before it"
     saved = [e for e in run.event("save") if e.line < table.line[first]]
-    causes, remedies = (
-        _causes(run, step, lasting),
-        _remedies(run, saved[-1].line if saved else None),
-    )
     if at_once:
         causes, remedies = _at_once(), _look()
     elif table is run.evals and _trains_on(run, step):
         causes, remedies = _masked(run), _unmask()
+    else:
+        causes = _causes(run, step, lasting)
+        remedies = _remedies(run, saved[-1].line if saved else None)
     return Finding(
         message=f"The {label} is {loss(values[first])} at step {step}{before}; {rest}.{told}",
         severity="error" if lasting else "warning",

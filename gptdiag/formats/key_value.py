@@ -122,7 +122,7 @@ _NAMES = {  # any other is the loss
 }
 
 
-Place = Callable[[str], "At | None"]
+Place = Callable[[str], At | None]
 _NO_MAP: Mapping[str, str] = {}
 
 

@@ -251,11 +251,13 @@ class _Told:
     ) -> Iterator[Item]:
         """Yield the rows of bars, those that are new evaluations, and how new names are read."""
         names = tuple(columns)
-        told = names in self.roles
-        known = self.roles[names] = self.roles[names] if told else roles(names)
+        first = names not in self.roles
+        if first:
+            self.roles[names] = roles(names)
+        known = self.roles[names]
         shown = known.of.get("loss")
         averaged &= shown is not None and shown.column == "loss"  # NeMo shows the loss beside it
-        if not told:
+        if first:
             over = {"loss_over": "interval"} if averaged else {}
             if known.facts or over:
                 yield Record("system", int(line[0]), None, {**known.facts, **over})
